@@ -1,0 +1,161 @@
+"""A choreography: services and the graph that their declarations form. Pure: making one does no I/O."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from typing import Any
+
+from farandole.errors import DeclarationError
+from farandole.model.event import is_message
+from farandole.model.reaction import OnCommand, Reaction
+from farandole.model.service import Service
+
+__all__ = ["Choreography", "Edge", "Workflow"]
+
+_NAME = re.compile(r"[a-z][a-z0-9_-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Workflow:
+    """A named business flow through the graph: observed, never controlled.
+
+    Parameters
+    ----------
+    name:
+        What people call it.
+    starts:
+        The event, or events, that begin an instance.
+    succeeds, fails:
+        The events that end it well or badly.
+    within:
+        How long an instance should take at most.
+    """
+
+    name: str
+    starts: type | tuple[type, ...]
+    succeeds: type | tuple[type, ...]
+    fails: type | tuple[type, ...] = ()
+    within: timedelta | None = None
+
+    def __post_init__(self) -> None:
+        for field in ("starts", "succeeds", "fails"):
+            value = getattr(self, field)
+            several = value if isinstance(value, tuple) else (value,)
+            if not all(is_message(tp) for tp in several):
+                raise DeclarationError(f"Workflow({self.name!r}): {field}= takes event classes, got: {value!r}")
+            object.__setattr__(self, field, several)
+
+    @property
+    def outcomes(self) -> tuple[type, ...]:
+        """The events that end an instance."""
+        return (*self.succeeds, *self.fails)  # type: ignore[misc]
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One arrow of the graph: when `service` receives `cause`, its `reaction` may emit `effect` (None: nothing)."""
+
+    service: str
+    reaction: str
+    cause: type
+    effect: type | None
+    exhausted: bool = False
+    compensates: bool = False
+
+
+class Choreography:
+    """A set of services and the graph that their declarations form.
+
+    Parameters
+    ----------
+    name:
+        The domain: the first part of every wire type, `shop.OrderPlaced.v1`.
+    services:
+        The services; a repository may hold one only.
+    workflows:
+        The business flows to observe.
+
+    Raises
+    ------
+    DeclarationError
+        Two services of one name, a command with two handlers, a type with two owners and no topic, a reader class emitted,
+        two classes for one wire type in one service.
+    """
+
+    def __init__(self, name: str, *services: Service, workflows: list[Workflow] | tuple[Workflow, ...] = ()) -> None:
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise DeclarationError(f'expected a choreography name of lower-case letters, digits, "-" and "_", got: {name!r}')
+        if not services:
+            raise DeclarationError(f"Choreography({name!r}) has no services. Give it at least one: Choreography({name!r}, orders)")
+        self.name = name
+        self.services: dict[str, Service] = {}
+        for service in services:
+            if not isinstance(service, Service):
+                raise DeclarationError(f"Choreography({name!r}): expected services, got: {service!r}")
+            if service.name in self.services:
+                raise DeclarationError(f"Choreography({name!r}): two services are called {service.name!r}")
+            self.services[service.name] = service
+        self.workflows = tuple(workflows)
+
+    @property
+    def reactions(self) -> list[Reaction[Any, Any, Any]]:
+        """All reactions, in the order of declaration."""
+        return [reaction for service in self.services.values() for reaction in service.reactions.values()]
+
+    @cached_property
+    def commands(self) -> dict[type, Reaction[Any, Any, Any]]:
+        """The handler of each command."""
+        found: dict[type, Reaction[Any, Any, Any]] = {}
+        for reaction in self.reactions:
+            if isinstance(reaction.trigger, OnCommand):
+                other = found.setdefault(reaction.trigger.command, reaction)
+                if other is not reaction:
+                    raise DeclarationError(
+                        f"{reaction.trigger.command.__name__} has two handlers, {other.id} ({other.place}) and "
+                        f"{reaction.id} ({reaction.place}). A command has exactly one"
+                    )
+        return found
+
+    @cached_property
+    def edges(self) -> list[Edge]:
+        """Every arrow receives -> emits."""
+        found = []
+        for reaction in self.reactions:
+            both = [(reaction, False)] + ([(reaction.on_exhausted, True)] if reaction.on_exhausted else [])
+            for part, exhausted in both:
+                effects = part.emits or ((None,) if not exhausted else ())
+                found += [
+                    Edge(reaction.service, reaction.name, cause, effect, exhausted, reaction.compensates is not None)
+                    for cause in reaction.events
+                    for effect in effects
+                ]
+        return found
+
+    @cached_property
+    def owners(self) -> dict[type, tuple[str, ...]]:
+        """The services that emit each event class."""
+        found: dict[type, list[str]] = {}
+        for edge in self.edges:
+            if edge.effect is None:
+                continue
+            meta = edge.effect.__farandole__  # type: ignore[attr-defined]
+            if meta.command:
+                raise DeclarationError(
+                    f"{edge.service}.{edge.reaction} is declared to emit the command {edge.effect.__name__}. "
+                    f"Reactions emit events; send commands with app.send(...)"
+                )
+            if meta.of is not None:
+                raise DeclarationError(
+                    f"{edge.service}.{edge.reaction} is declared to emit {edge.effect.__name__}, which is a reader class "
+                    f"(of={meta.of!r}): its owner alone emits it"
+                )
+            services = found.setdefault(edge.effect, [])
+            if edge.service not in services:
+                services.append(edge.service)
+        return {tp: tuple(services) for tp, services in found.items()}
+
+    def __repr__(self) -> str:
+        return f"<Choreography {self.name}: {', '.join(self.services)}>"

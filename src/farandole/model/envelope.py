@@ -1,0 +1,243 @@
+"""The envelope: CloudEvents 1.0 context attributes and data, in the JSON format, and the ids that tie a flow together.
+
+Sources: CloudEvents 1.0.2 specification and JSON event format; the extensions `partitionkey` and `traceparent`
+(CloudEvents' own), `correlationid`, `causationid` and `depth` (ours); UUIDv8 from RFC 9562.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from hashlib import blake2b
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from farandole.errors import EnvelopeError
+
+__all__ = ["Envelope", "Message", "caused_id", "decode", "decode_batch", "encode", "hashed_id", "repeated_key"]
+
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+MediaType = Annotated[str, msgspec.Meta(pattern=r"^[^\s/;]+/[^\s/;]+")]
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+ABSENT = msgspec.Raw(b"")
+
+
+class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What travels: who says what, when, why, and the data.
+
+    Attributes
+    ----------
+    id:
+        This event. With `source` it is unique; a repeat carries the same id.
+    source:
+        Who emitted it, a URI reference such as `/shop/orders`.
+    type:
+        What it is, such as `shop.OrderPlaced.v1`.
+    time:
+        When it was emitted, aware.
+    correlationid:
+        The workflow instance: the id of the command or event that began it.
+    causationid:
+        The id of the event that caused this one; several are separated by commas.
+    partitionkey:
+        Events with one key and topic stay in order.
+    traceparent:
+        The W3C trace context of the emission.
+    depth:
+        How many emissions lie between this event and the beginning of the flow.
+    data:
+        The JSON value as it travelled, byte for byte; `ABSENT` (empty) where there is none.
+    extensions:
+        Other attributes that a foreign producer set.
+    """
+
+    specversion: Literal["1.0"]
+    id: Text
+    source: Text
+    type: Text
+    time: Instant | None = None
+    subject: Text | None = None
+    datacontenttype: MediaType | None = None
+    dataschema: Text | None = None
+    correlationid: str | None = None
+    causationid: str | None = None
+    partitionkey: str | None = None
+    traceparent: str | None = None
+    depth: Annotated[int, msgspec.Meta(ge=0)] = 0
+    data: msgspec.Raw = ABSENT
+    data_base64: str | None = None
+    extensions: dict[str, str | int | bool] | None = None
+
+    @property
+    def causes(self) -> tuple[str, ...]:
+        """The ids of the events that caused this one; several for a join."""
+        return tuple(self.causationid.split(",")) if self.causationid else ()
+
+
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """An envelope ready to travel: its exact bytes, and what a broker must know to route them.
+
+    Attributes
+    ----------
+    topic, key, id, type:
+        Copied from the envelope, so that brokers and the outbox need not parse it.
+    body:
+        The envelope as CloudEvents JSON. Kept byte for byte everywhere.
+    """
+
+    topic: str
+    key: str
+    id: str
+    type: str
+    body: bytes
+
+
+encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Envelope).decode
+_decode_raw = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_extension = msgspec.json.Decoder(str | int | bool | None).decode
+_NAME = re.compile(r"[a-z0-9]+")
+_KNOWN = frozenset(Envelope.__struct_fields__) - {"extensions"}
+_OPTIONAL = ("time", "subject", "datacontenttype", "dataschema", "correlationid", "causationid", "partitionkey")
+
+
+def decode(body: bytes) -> Envelope:
+    """Read CloudEvents JSON.
+
+    Raises
+    ------
+    EnvelopeError
+        The bytes are no CloudEvent: the message names the attribute.
+    """
+    try:
+        envelope = _decode(body)
+    except msgspec.ValidationError:
+        return _decode_foreign(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise EnvelopeError(_undecodable(error)) from None
+    if _suspicious(body, envelope):
+        return _decode_foreign(body)
+    return envelope
+
+
+def decode_batch(body: bytes) -> list[Envelope]:
+    """Read the CloudEvents JSON batch format: an array of events, all of them valid."""
+    try:
+        return [decode(bytes(raw)) for raw in _decode_list(body)]
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise EnvelopeError(_undecodable(error)) from None
+
+
+def _suspicious(body: bytes, envelope: Envelope) -> bool:
+    """Whether the bytes hold more keys than the envelope: nulls, or a key that stands twice (then the last would win)."""
+    keys = body.count(b'":')
+    data = bytes(envelope.data)
+    if data:
+        keys -= data.count(b'":') + 1
+    keys -= 4 + (envelope.depth != 0) + (envelope.traceparent is not None) + (envelope.data_base64 is not None)
+    for name in _OPTIONAL:
+        if getattr(envelope, name) is not None:
+            keys -= 1
+    return keys != 0 or (envelope.data_base64 is not None and bool(data))
+
+
+def _decode_foreign(body: bytes) -> Envelope:
+    """The careful way: explicit nulls, extension attributes, repeated keys, and messages that name the attribute."""
+    if (key := repeated_key(body)) is not None:
+        raise EnvelopeError(f"the key {key!r} stands twice in one JSON object: readers would not agree which one counts")
+    try:
+        attributes = _decode_raw(body)
+        extensions: dict[str, str | int | bool] = {}
+        for name in attributes.keys() - _KNOWN:
+            if not _NAME.fullmatch(name):
+                raise EnvelopeError(f"attribute {name!r}: names are lower-case letters and digits only")
+            value = _extension(name, bytes(attributes.pop(name)))
+            if value is not None:
+                extensions[name] = value
+        present = {name: raw for name, raw in attributes.items() if name == "data" or bytes(raw).strip() != b"null"}
+        if "data" in present and "data_base64" in present:
+            raise EnvelopeError("an event has data or data_base64, not both")
+        envelope = _decode(encode(present))
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise EnvelopeError(_undecodable(error)) from None
+    return msgspec.structs.replace(envelope, extensions=extensions) if extensions else envelope
+
+
+def _extension(name: str, raw: bytes) -> str | int | bool | None:
+    try:
+        return _decode_extension(raw)
+    except msgspec.DecodeError:
+        raise EnvelopeError(f"extension attribute {name!r}: expected a string, an integer or a boolean") from None
+
+
+def _undecodable(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "the JSON is nested too deep"
+    return f"no CloudEvent: {error}"
+
+
+def repeated_key(body: bytes) -> str | None:
+    """A key that stands twice in one object of this JSON, or None. RFC 8259 leaves open which of the two counts.
+
+    Raises
+    ------
+    EnvelopeError
+        The bytes are no JSON, or nested too deep to tell.
+    """
+
+    def look(pairs: Sequence[tuple[str, Any]]) -> None:
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise _Repeated(key)
+            seen.add(key)
+
+    try:
+        json.loads(body, object_pairs_hook=look)
+    except _Repeated as found:
+        return str(found)
+    except (ValueError, RecursionError) as error:
+        raise EnvelopeError(_undecodable(error)) from None
+    return None
+
+
+class _Repeated(Exception):  # noqa: N818 - a way out of json.loads
+    pass
+
+
+def caused_id(cause: str, moment: datetime | None, label: str) -> str:
+    """The id of an event that was caused: the same for the same cause and label, whenever it is computed.
+
+    UUIDv8 (RFC 9562, section 5.8): the first 48 bits are the cause's own time in milliseconds (from its id where that is a
+    UUIDv7 or v8, else from its `time`), the rest a hash of the label, so that re-runs and replays repeat the id.
+
+    Parameters
+    ----------
+    cause:
+        The id of the first causing event.
+    moment:
+        That event's time.
+    label:
+        Whatever tells this emission from others: service, reaction, all causes, index.
+    """
+    if len(cause) == 36 and cause[14] in "78" and cause[8] == cause[13] == cause[18] == cause[23] == "-":
+        stamp = cause[:13]
+    elif moment is not None:
+        text = f"{int(moment.astimezone(UTC).timestamp() * 1000) & 0xFFFFFFFFFFFF:012x}"
+        stamp = f"{text[:8]}-{text[8:]}"
+    else:
+        stamp = "00000000-0000"
+    digest = blake2b(label.encode(), digest_size=9).hexdigest()
+    return f"{stamp}-8{digest[:3]}-8{digest[3:6]}-{digest[6:]}"
+
+
+def hashed_id(label: str) -> str:
+    """An id for something that is named, not caused: a command under the caller's idempotency key (UUIDv8)."""
+    digest = blake2b(label.encode(), digest_size=15).hexdigest()
+    return f"{digest[:8]}-{digest[8:12]}-8{digest[12:15]}-8{digest[15:18]}-{digest[18:]}"

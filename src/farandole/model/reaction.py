@@ -1,0 +1,155 @@
+"""A reaction: what a service does when an event comes. It stays directly callable, for unit tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+
+from farandole.errors import DeclarationError
+from farandole.model.policy import Policy
+from farandole.model.signature import Signature, caller_names, place_of, read_signature
+
+__all__ = ["OnCommand", "OnEvents", "Reaction", "Trigger"]
+
+E = TypeVar("E")
+P = ParamSpec("P")
+Q = ParamSpec("Q")
+R = TypeVar("R")
+X = TypeVar("X")
+
+
+@dataclass(frozen=True, slots=True)
+class OnEvents:
+    """Runs when one of these events comes."""
+
+    events: tuple[type, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OnCommand:
+    """Runs when this command is sent."""
+
+    command: type
+
+
+Trigger = OnEvents | OnCommand
+
+
+class Reaction(Generic[E, P, R]):
+    """A handler with its trigger and policy, made by `Service.on` and `Service.command`.
+
+    Attributes
+    ----------
+    service, name:
+        Together its identity, `payments.charge`: inbox rows and consumer groups carry it.
+    trigger:
+        What sets it off, as data.
+    formerly:
+        The name it had before a rename, or None.
+    compensates, undoes:
+        The reaction that this one semantically undoes, and that one's success event.
+    """
+
+    def __init__(  # noqa: PLR0913 - assembled only by Service
+        self,
+        function: Callable[P, R],
+        *,
+        service: str,
+        name: str,
+        trigger: Trigger | None,
+        policy: Policy,
+        names: dict[str, Any],
+        compensates: Reaction[Any, ..., Any] | None = None,
+        undoes: type | None = None,
+        formerly: str | None = None,
+    ) -> None:
+        self.function = function
+        self.service = service
+        self.name = name
+        self.policy = policy
+        self.compensates = compensates
+        self.undoes = undoes
+        self.formerly = formerly
+        self.place = place_of(function)
+        self.on_exhausted: Reaction[Any, ..., Any] | None = None
+        self.__doc__ = function.__doc__
+        self.__wrapped__ = function
+        self._names = names
+        self._signature = read_signature(function, names, who=self.id)
+        self._trigger = trigger
+        if self._signature is not None:
+            self._names = {}
+            self._check(self._signature)
+
+    @property
+    def id(self) -> str:
+        """`service.name`."""
+        return f"{self.service}.{self.name}"
+
+    @property
+    def signature(self) -> Signature:
+        """The signature; forward references are looked up again, and must be there by now."""
+        if self._signature is None:
+            self._signature = read_signature(self.function, self._names, who=self.id)
+            if self._signature is None:
+                raise DeclarationError(
+                    f"{self.id} ({self.place}): an annotation names something that is not defined in its module. "
+                    f"Import it there outside `if TYPE_CHECKING:`"
+                )
+            self._names = {}
+            self._check(self._signature)
+        return self._signature
+
+    @property
+    def trigger(self) -> Trigger:
+        """What sets it off."""
+        if self._trigger is None:
+            self._trigger = OnCommand(self.signature.events[0])
+        return self._trigger
+
+    @property
+    def events(self) -> tuple[type, ...]:
+        """The event or command classes that it reacts to."""
+        return (self.trigger.command,) if isinstance(self.trigger, OnCommand) else self.trigger.events
+
+    @property
+    def emits(self) -> tuple[type, ...]:
+        """The event classes that it may emit."""
+        return self.signature.emits
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the handler itself, with all its arguments, the event first and by position."""
+        return self.function(*args, **kwargs)
+
+    def exhausted(self, function: Callable[Concatenate[E, Q], X]) -> Callable[Concatenate[E, Q], X]:
+        """Declare what runs when the retries are used up: it states the failure as an event, so that a saga can undo.
+
+        It takes the same event first; the rest is filled by type, and a parameter of type `Exception` gets the last error.
+        """
+        if self.on_exhausted is not None:
+            raise DeclarationError(f"{self.id} ({place_of(function)}) has an exhausted handler already: {self.on_exhausted.place}")
+        self.on_exhausted = Reaction(
+            function,
+            service=self.service,
+            name=f"{self.name}.exhausted",
+            trigger=self._trigger,
+            policy=self.policy,
+            names=caller_names(2),
+        )
+        return function
+
+    def __repr__(self) -> str:
+        return f"<Reaction {self.id}>"
+
+    def _check(self, signature: Signature) -> None:
+        """The first parameter must accept every event of the trigger."""
+        if not isinstance(self._trigger, OnEvents):
+            return
+        missing = [event.__name__ for event in self._trigger.events if not issubclass(event, signature.events)]
+        if missing:
+            union = " | ".join(event.__name__ for event in self._trigger.events)
+            raise DeclarationError(
+                f"{self.id} ({self.place}) reacts to {', '.join(missing)}, which its first parameter does not accept. "
+                f"Annotate it with: {union}"
+            )

@@ -1,0 +1,163 @@
+"""How classes and wire meet: the type, topic, key and decoder of every class of a choreography.
+
+The wire identity is `domain.Name.vMajor`, never a Python path. A topic without a dot belongs to the domain (`orders` is
+`shop.orders`); one with a dot is taken as it is.
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any
+from zlib import crc32
+
+import msgspec
+
+from farandole.errors import DeclarationError, EnvelopeError
+from farandole.model.choreography import Choreography
+from farandole.model.envelope import repeated_key
+from farandole.model.event import Meta
+
+__all__ = ["Binding", "Wire", "partition_of"]
+
+_SCALARS = (str, int, float, bool, bytes)
+
+
+def partition_of(key: str, partitions: int) -> int:
+    """The partition of a key: CRC-32 of its UTF-8 bytes, modulo. The same in every process, version and language."""
+    return crc32(key.encode("utf-8", "surrogatepass")) % partitions
+
+
+class Binding:
+    """One class on the wire.
+
+    Attributes
+    ----------
+    cls:
+        The event or command class.
+    type, topic, source:
+        Its CloudEvents type, its topic, and the source its owner writes; the last two are "" for a command.
+    """
+
+    def __init__(self, cls: Any, *, domain: str, owner: str | None) -> None:
+        meta: Meta = cls.__farandole__
+        if meta.of is not None:
+            domain, owner = meta.of.split(".")
+        topic = meta.topic or owner or ""
+        self.cls = cls
+        self.owner = owner
+        self.type = f"{domain}.{meta.name}.v{meta.version[0]}"
+        self.family = f"{domain}.{meta.name}.v"
+        self.topic = topic if "." in topic or not topic else f"{domain}.{topic}"
+        self.source = f"/{domain}/{owner}"
+        self.key_of: Callable[[Any], Any] | None = attrgetter(meta.key) if meta.key else None
+        self._decode = msgspec.json.Decoder(cls).decode
+        self._count_keys = _key_counter(cls)
+
+    def decode(self, data: bytes) -> Any:
+        """The event in these JSON bytes.
+
+        Raises
+        ------
+        EnvelopeError
+            They are no such event; the message has the path, such as `$.items[2].sku`.
+        """
+        try:
+            event = self._decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise EnvelopeError(f"{self.type}: {error}" if data else f"{self.type}: the event has no data") from None
+        except RecursionError:
+            raise EnvelopeError(f"{self.type}: the JSON is nested too deep") from None
+        if data.count(b'":') != self._count_keys(event) and (key := repeated_key(data)) is not None:
+            raise EnvelopeError(f"{self.type}: the key {key!r} stands twice in one JSON object: readers would not agree which one counts")
+        return event
+
+
+def _key_counter(cls: Any) -> Callable[[Any], int]:
+    """A function that tells how many JSON keys an event of this class has when nothing is left out or added.
+
+    A cheap guard: where the bytes have another number, they are looked at closely. -1 where the shape has no such number.
+    """
+    try:
+        hints = typing.get_type_hints(cls)
+    except NameError:
+        return lambda event: -1
+    fields = cls.__struct_fields__
+    nested: list[tuple[str, int]] = []
+    for name in fields:
+        tp = hints[name]
+        inner = typing.get_args(tp)
+        if tp in _SCALARS or type(None) in inner and all(part in (*_SCALARS, type(None)) for part in inner):
+            continue
+        if typing.get_origin(tp) in (list, tuple) and isinstance(inner[0], type) and issubclass(inner[0], msgspec.Struct):
+            each = _flat_size(inner[0])
+            if each is not None and inner[1:] in ((), (Ellipsis,)):
+                nested.append((name, each))
+                continue
+        return lambda event: -1
+    size = len(fields)
+    if not nested:
+        return lambda event: size
+    return lambda event: size + sum(len(getattr(event, name)) * each for name, each in nested)
+
+
+def _flat_size(cls: type[msgspec.Struct]) -> int | None:
+    hints = typing.get_type_hints(cls)
+    return len(hints) if all(tp in _SCALARS for tp in hints.values()) else None
+
+
+class Wire:
+    """All the bindings of a choreography.
+
+    Attributes
+    ----------
+    by_class:
+        The binding of each class.
+    types_of_topic:
+        For each topic whose owner is declared here: every wire type that may stand on it. Others are unknown there.
+    """
+
+    def __init__(self, choreography: Choreography) -> None:
+        self.choreography = choreography
+        self.by_class: dict[type, Binding] = {}
+        self.types_of_topic: dict[str, set[str]] = {}
+        for cls, owners in choreography.owners.items():
+            if len(owners) > 1 and cls.__farandole__.topic is None:  # type: ignore[attr-defined]
+                raise DeclarationError(
+                    f"{cls.__name__} is emitted by {' and '.join(owners)}, so nobody can tell its topic. "
+                    f'Let one service own it, or give it one: class {cls.__name__}(Event, topic="…")'
+                )
+            binding = self._bind(cls, owners[0])
+            self.types_of_topic.setdefault(binding.topic, set()).add(binding.type)
+        for cls, handler in choreography.commands.items():
+            self._bind(cls, handler.service)
+        for reaction in choreography.reactions:
+            for cls in reaction.events:
+                if cls not in self.by_class:
+                    self._bind_foreign(cls, reaction.id)
+        for workflow in choreography.workflows:
+            for cls in (*typing.cast(tuple[type, ...], workflow.starts), *workflow.outcomes):
+                if cls not in self.by_class:
+                    self._bind_foreign(cls, f"Workflow({workflow.name!r})")
+
+    def _bind(self, cls: type, owner: str | None) -> Binding:
+        binding = Binding(cls, domain=self.choreography.name, owner=owner)
+        twin = next((b for b in self.by_class.values() if b.type == binding.type and b.owner == owner), None)
+        if twin is not None and not cls.__farandole__.of:  # type: ignore[attr-defined]
+            raise DeclarationError(
+                f"{cls.__module__}.{cls.__qualname__} and {twin.cls.__module__}.{twin.cls.__qualname__} are both {binding.type} "
+                f'on the wire. Give one another version="2.0" or name="…"'
+            )
+        self.by_class[cls] = binding
+        return binding
+
+    def _bind_foreign(self, cls: type, who: str) -> None:
+        """A class nobody here emits: its owner is named by `of=`, or its topic by `topic=`."""
+        meta: Meta = cls.__farandole__  # type: ignore[attr-defined]
+        if meta.of is None and meta.topic is None:
+            raise DeclarationError(
+                f"{who} needs {cls.__name__}, which no service here emits. "
+                f'Add the service that does, or say whose it is: class {cls.__name__}(Event, of="shop.orders")'
+            )
+        self._bind(cls, None)

@@ -1,0 +1,269 @@
+"""The contract of a store: one service's database, as the runtime sees it.
+
+The store owns every transaction. `begin` opens one for a batch of local reactions; `begin_late` opens one for a single outside
+reaction, whose database access opens only when it is used. Everything written inside one commits together or not at all.
+
+An inbox row is identified by (reaction, event id); its states and their transitions are those of `runtime/inbox.py`.
+Times are wall-clock seconds since 1970.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+import msgspec
+
+from farandole.model.envelope import Message
+
+__all__ = ["DeadFilter", "InboxRow", "LateTransaction", "OutboxRow", "Store", "StoreStatus", "Transaction", "Verdict"]
+
+
+class InboxRow(msgspec.Struct, kw_only=True):
+    """An inbox row that is more than a mark: parked, claimed or dead.
+
+    Attributes
+    ----------
+    reaction, id:
+        Which reaction, which event.
+    key:
+        Rows of one reaction and key are handled in the order of `seq`.
+    state:
+        See `runtime/inbox.py`.
+    topic, body:
+        Where the event came from, and its exact bytes.
+    attempts:
+        Runs so far.
+    due:
+        When it may run; None: not before the row ahead of it is settled (or never again).
+    blocks:
+        Whether later events of its key wait behind it.
+    reason, place, error:
+        Of a failure: what happened, where (`file:line`), and the exception's type.
+    token:
+        Fences the claim: whoever holds another token writes nothing.
+    seq:
+        The order of arrival; given by the store.
+    handled_at:
+        When its state changed last; given by the store.
+    crashed:
+        It was claimed and the claimer vanished (its lease ran out): run it alone.
+    """
+
+    reaction: str
+    id: str
+    key: str
+    topic: str
+    body: bytes
+    state: str = "parked"
+    attempts: int = 0
+    due: float | None = None
+    blocks: bool = True
+    reason: str | None = None
+    place: str | None = None
+    error: str | None = None
+    token: str | None = None
+    seq: int = 0
+    handled_at: float = 0.0
+    crashed: bool = False
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What becomes of an inbox row: its next state, and what goes with it (see `InboxRow`)."""
+
+    state: str
+    due: float | None = None
+    blocks: bool = False
+    attempts: int | None = None
+    reason: str | None = None
+    place: str | None = None
+    error: str | None = None
+
+
+class OutboxRow(msgspec.Struct, frozen=True, gc=False):
+    """A message that waits for the relay."""
+
+    seq: int
+    bucket: int
+    message: Message
+
+
+class StoreStatus(msgspec.Struct, frozen=True):
+    """Figures for people. Ages in seconds.
+
+    Attributes
+    ----------
+    outbox, outbox_age:
+        Messages not yet published, and the age of the oldest (None: there is none).
+    parked, parked_keys, due_retries, claimed, dead:
+        Inbox rows that wait, the keys they block, those that may run now, those being run, dead letters.
+    """
+
+    outbox: int
+    outbox_age: float | None
+    parked: int
+    parked_keys: int
+    due_retries: int
+    claimed: int
+    dead: int
+
+
+class DeadFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which dead letters: all conditions must hold; None is no condition. `text` is looked for in reason and body."""
+
+    reaction: str | None = None
+    id: str | None = None
+    error: str | None = None
+    place: str | None = None
+    text: str | None = None
+
+
+class Transaction(Protocol):
+    """An open transaction of a batch. Whatever raises inside it undoes all of it."""
+
+    async def claim(self, marks: Sequence[tuple[str, str]]) -> Collection[tuple[str, str]]:
+        """Insert these (reaction, event id) as done; give back those that were new. Known ones drop out in every state."""
+        ...
+
+    async def blocked(self, reactions: Collection[str]) -> dict[tuple[str, str], int]:
+        """The (reaction, key) pairs whose later events must wait, each with how many rows wait there."""
+        ...
+
+    async def park(self, rows: Sequence[InboxRow]) -> None:
+        """Turn rows that were claimed in this transaction into waiting, dead or skipped ones, as each row's state says."""
+        ...
+
+    async def settle(self, row: InboxRow, verdict: Verdict) -> None:
+        """Settle a row taken by `Store.take`, where its token still matches; the next row of its key becomes due.
+
+        Raises `ClaimLost` where the token no longer matches.
+        """
+        ...
+
+    async def emit(self, messages: Sequence[Message]) -> None:
+        """Put messages into the outbox."""
+        ...
+
+    async def keep_receipt(self, reaction: str, id: str, receipt: bytes) -> None:
+        """Keep what a command answered, with its inbox row."""
+        ...
+
+    def savepoint(self) -> AbstractAsyncContextManager[Transaction]:
+        """A part that is undone alone when something raises inside it; its user handles are its own."""
+        ...
+
+    def resource(self, kind: str) -> Any:
+        """The user's handle: `session`, `connection`, `sync_session`, `sync_connection` or `driver`."""
+        ...
+
+    async def flush(self) -> None:
+        """Write what the user's session holds; raise if the user broke the transaction."""
+        ...
+
+
+class LateTransaction(Protocol):
+    """The transaction of one outside reaction: it opens at the first write, or at `finish`."""
+
+    def resource(self, kind: str) -> Any:
+        """As `Transaction.resource`, opening lazily: reads before the first write hold no lock."""
+        ...
+
+    def finish(self) -> AbstractAsyncContextManager[Transaction]:
+        """The end: opens the transaction if need be, flushes what the user left; commits on leaving."""
+        ...
+
+    @property
+    def writing(self) -> bool:
+        """Whether the write lock is held now."""
+        ...
+
+    async def close(self) -> None:
+        """Undo what was not finished, and give the connections back."""
+        ...
+
+
+class Store(Protocol):
+    """One service's database."""
+
+    url: str
+    inline: bool
+    """True: its statements never suspend, so that whoever suspends inside a transaction waits for something else."""
+
+    async def open(self) -> None: ...
+    async def close(self) -> None: ...
+
+    def begin(self, *, durable: bool = True) -> AbstractAsyncContextManager[Transaction]:
+        """Open a transaction, commit on leaving, roll back when something raises. `durable=False`: losing it is harmless."""
+        ...
+
+    def begin_late(self) -> LateTransaction:
+        """A transaction for one outside reaction."""
+        ...
+
+    async def ingest(self, rows: Sequence[InboxRow], bound: Callable[[str], int]) -> int:
+        """Insert waiting rows: due at once, or behind the rows of their key. Known events drop out.
+
+        Gives how many of the sequence were taken: it stops before the first whose key holds `bound(reaction)` rows already.
+        """
+        ...
+
+    async def take(self, reactions: Collection[str], limit: int, lease: float) -> list[InboxRow]:
+        """Claim up to `limit` due rows, at most one per key: state `claimed`, attempts + 1, a new token, for `lease` seconds.
+
+        A row whose claimer vanished comes alone, with `crashed=True`.
+        """
+        ...
+
+    async def extend(self, rows: Sequence[InboxRow], lease: float) -> None:
+        """The claimer lives: the leases of these rows begin anew."""
+        ...
+
+    async def give_back(self, rows: Sequence[InboxRow]) -> None:
+        """Claimed but not run (shutdown): due again, the attempt not counted."""
+        ...
+
+    async def next_due(self, reactions: Collection[str]) -> float | None:
+        """Seconds until something is due; 0 or less: now; None: nothing waits."""
+        ...
+
+    async def waiting(self, reactions: Collection[str]) -> int:
+        """How many rows are due now or claimed."""
+        ...
+
+    async def receipt(self, reaction: str, id: str) -> bytes | None:
+        """What a command answered, or None."""
+        ...
+
+    async def lease_buckets(self, token: str, lease: float) -> list[int]:
+        """The outbox buckets that this relay holds now: its own, renewed, and free ones, up to a fair share."""
+        ...
+
+    async def release_buckets(self, token: str) -> None: ...
+
+    async def outbox(self, buckets: Collection[int], limit: int) -> list[OutboxRow]:
+        """The oldest rows of these buckets, in order."""
+        ...
+
+    async def published(self, seqs: Sequence[int]) -> None:
+        """Delete rows that the broker has. Losing this is harmless: they are published again, under the same ids."""
+        ...
+
+    async def unpublishable(self, row: OutboxRow, reason: str) -> None:
+        """Move a row that no broker will take to the dead letters, as reaction `(relay)`."""
+        ...
+
+    async def purge(self, older_than: float, limit: int) -> int:
+        """Delete up to `limit` settled rows older than so many seconds; give how many. Never parked or dead ones."""
+        ...
+
+    async def status(self) -> StoreStatus: ...
+    async def dead(self, which: DeadFilter, limit: int | None = None) -> list[InboxRow]: ...
+
+    async def retry_dead(self, rows: Sequence[InboxRow], *, force: bool = False) -> int:
+        """Make dead rows due again, attempts from zero; exhausted ones only with `force`. `(relay)` rows return to the outbox."""
+        ...
+
+    async def discard_dead(self, rows: Sequence[InboxRow], reason: str) -> int:
+        """Settle dead rows as skipped, with a reason."""
+        ...

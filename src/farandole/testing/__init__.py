@@ -1,0 +1,1 @@
+"""What the project tests itself with, shipped for its users: a virtual clock, conformance suites."""

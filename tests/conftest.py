@@ -1,0 +1,45 @@
+"""Async tests run on a virtual clock: no test ever sleeps."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from pathlib import Path
+
+import pytest
+
+from farandole.testing import virtual
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run `async def` tests on the virtual loop, or on a real one where they carry the mark `real_time`."""
+    function = pyfuncitem.obj
+    if not inspect.iscoroutinefunction(function):
+        return None
+    wanted = inspect.signature(function).parameters
+    coroutine = function(**{name: pyfuncitem.funcargs[name] for name in wanted})
+    if pyfuncitem.get_closest_marker("real_time"):
+        import asyncio
+
+        asyncio.run(coroutine)
+    else:
+        virtual.run(coroutine)
+    return True
+
+
+@pytest.fixture
+def world() -> virtual.VirtualWorld:
+    """A world with a virtual clock and seeded chance."""
+    return virtual.VirtualWorld()
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with real data and conformance cases; not part of the project. CI must have it."""
+    folder = Path(os.environ.get("FARANDOLE_SHARED", Path(__file__).parents[2] / "shared"))
+    if not folder.is_dir():
+        if os.environ.get("CI"):
+            pytest.fail(f"{folder} is absent; set FARANDOLE_SHARED to the folder with data/ and conformance/")
+        pytest.skip(f"{folder} is absent (set FARANDOLE_SHARED): real data and conformance cases are not in this checkout")
+    return folder
