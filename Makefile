@@ -1,0 +1,60 @@
+# What can be done here, each in one line. Needs Python 3.11 or newer with pip, and nothing else.
+#   make demo    run the shop        make test    run the tests
+#   make check   all gates           make lint | types | bench | mutants | lock | clean
+# Another Python: make test PYTHON=python3.12
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+DEV    := $(VENV)/.installed-dev
+INPUTS := pyproject.toml constraints.txt scripts/venv.sh
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format types check bench mutants lock clean
+
+help: ## say what can be done
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+$(STAMP): $(INPUTS)
+	@sh scripts/venv.sh "$(PYTHON)" "$(VENV)" "."
+	@touch $@
+
+$(DEV): $(STAMP)
+	@sh scripts/venv.sh "$(PYTHON)" "$(VENV)" ".[dev]"
+	@touch $@
+
+demo: $(STAMP) ## run the shop: thousands of real orders through seven services
+	$(BIN)/farandole demo $(ARGS)
+
+test: $(DEV) ## run the tests
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+
+lint: $(DEV) ## style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(DEV) ## put the code into the house's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(DEV) ## both type checkers
+	$(BIN)/mypy src
+	$(BIN)/python -m pytest -q tests/typing
+
+check: lint types test ## all gates
+
+bench: $(DEV) ## the benchmarks; each prints its baseline
+	$(BIN)/python -m benchmarks $(ARGS)
+
+mutants: $(DEV) ## change the model line by line: does a test notice? (slow)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,mutation]"
+	$(BIN)/mutmut run
+
+lock: ## renew uv.lock and what pip reads of it (needs uv)
+	uv lock --upgrade
+	uv export --quiet --frozen --all-extras --no-hashes --no-emit-project --no-annotate --no-header -o constraints.txt
+
+clean: ## forget everything that was built here
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* mutants .farandole
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

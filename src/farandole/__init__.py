@@ -1,0 +1,88 @@
+"""Farandole: choreographed, event-driven microservices from one declaration.
+
+The names of the model are here at once; those that need the runtime are imported when they are first used, so that
+declaring services costs neither an event loop nor a database driver.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from farandole.errors import (
+    BrokerError,
+    CommandRefused,
+    ConfigurationError,
+    DeclarationError,
+    EmissionError,
+    EnvelopeError,
+    FarandoleError,
+    OutsideInTransaction,
+    Reject,
+    Skip,
+    StoreError,
+    TransactionOwned,
+)
+from farandole.model.choreography import Choreography, Workflow
+from farandole.model.event import Command, Event, Sensitive
+from farandole.model.policy import Policy, Retry
+from farandole.model.reaction import Reaction
+from farandole.model.service import Service
+
+if TYPE_CHECKING:
+    from farandole.host import App, Receipt, open
+    from farandole.runtime.context import Context
+    from farandole.world import World
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "App",
+    "BrokerError",
+    "Choreography",
+    "Command",
+    "CommandRefused",
+    "ConfigurationError",
+    "Context",
+    "DeclarationError",
+    "EmissionError",
+    "EnvelopeError",
+    "Event",
+    "FarandoleError",
+    "OutsideInTransaction",
+    "Policy",
+    "Reaction",
+    "Receipt",
+    "Reject",
+    "Retry",
+    "Sensitive",
+    "Service",
+    "Skip",
+    "StoreError",
+    "TransactionOwned",
+    "Workflow",
+    "World",
+    "open",
+]
+
+if not TYPE_CHECKING:  # a type checker that saw __getattr__ would take every misspelt name for granted
+    _LATE = {
+        "App": "farandole.host",
+        "Context": "farandole.runtime.context",
+        "Receipt": "farandole.host",
+        "World": "farandole.world",
+        "open": "farandole.host",
+    }
+
+    def __getattr__(name: str) -> Any:
+        """Import a name of the runtime when it is first used."""
+        if name not in _LATE:
+            raise AttributeError(f"module 'farandole' has no attribute {name!r}")
+        from importlib import import_module
+
+        value = getattr(import_module(_LATE[name]), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        """All public names, those that are not imported yet as well."""
+        return sorted({*globals(), *__all__})
