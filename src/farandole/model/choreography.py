@@ -44,9 +44,11 @@ class Workflow:
         for field in ("starts", "succeeds", "fails"):
             value = getattr(self, field)
             several = value if isinstance(value, tuple) else (value,)
-            if not all(is_message(tp) for tp in several):
+            if not all(is_message(tp) for tp in several) or (field != "fails" and not several):
                 raise DeclarationError(f"Workflow({self.name!r}): {field}= takes event classes, got: {value!r}")
             object.__setattr__(self, field, several)
+        if self.within is not None and self.within <= timedelta(0):
+            raise DeclarationError(f"Workflow({self.name!r}): expected within to be more than no time, got: {self.within!r}")
 
     @property
     def outcomes(self) -> tuple[type, ...]:
@@ -89,7 +91,9 @@ class Choreography:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise DeclarationError(f'expected a choreography name of lower-case letters, digits, "-" and "_", got: {name!r}')
         if not services:
-            raise DeclarationError(f"Choreography({name!r}) has no services. Give it at least one: Choreography({name!r}, orders)")
+            raise DeclarationError(
+                f"Choreography({name!r}) has no services. Give it at least one: Choreography({name!r}, orders)"
+            )
         self.name = name
         self.services: dict[str, Service] = {}
         for service in services:
@@ -99,6 +103,9 @@ class Choreography:
                 raise DeclarationError(f"Choreography({name!r}): two services are called {service.name!r}")
             self.services[service.name] = service
         self.workflows = tuple(workflows)
+        names = [workflow.name for workflow in self.workflows]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise DeclarationError(f"Choreography({name!r}): two workflows are called {twice[0]!r}")
 
     @property
     def reactions(self) -> list[Reaction[Any, Any, Any]]:

@@ -13,9 +13,10 @@ What the class keywords say is kept in one class attribute, `__farandole__`, so 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, dataclass_transform, get_args, get_origin
+from collections.abc import Iterator
+from dataclasses import dataclass, is_dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, dataclass_transform, get_args, get_origin, get_type_hints
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -24,7 +25,10 @@ from farandole.errors import DeclarationError
 __all__ = ["Command", "Event", "Meta", "Sensitive", "is_message", "redacted", "sensitive_fields"]
 
 _INHERIT: Any = object()
-_VERSION = re.compile(r"(\d+)(?:\.(\d+))?")
+_VERSION = re.compile(r"([0-9]+)(?:\.([0-9]+))?")
+_WORD = re.compile(r"[^\W\d]\w*")
+_TOPIC = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+_OWNER = re.compile(r"[a-z][a-z0-9_-]*\.[a-z][a-z0-9_-]*")
 
 
 class Sensitive:
@@ -72,13 +76,16 @@ def _check(cls: Any, meta: Meta) -> None:
     fields = cls.__struct_fields__
     if meta.key is not None and meta.key not in fields:
         raise DeclarationError(
-            f"{cls.__qualname__}: key={meta.key!r} is not a field of it. "
-            f"Name one of: {', '.join(fields) or '(it has no fields)'}"
+            f"{cls.__qualname__}: key={meta.key!r} is not a field of it. Name one of: {', '.join(fields) or '(it has no fields)'}"
         )
-    if meta.of is not None and (not isinstance(meta.of, str) or meta.of.count(".") != 1):
-        raise DeclarationError(
-            f'{cls.__qualname__}: expected of to be "domain.service" such as of="shop.orders", got: {meta.of!r}'
-        )
+    _match(cls, "name", meta.name, _WORD, 'a word such as name="OrderPlaced"')
+    _match(cls, "topic", meta.topic, _TOPIC, 'letters, digits, "-", "_" and "." such as topic="orders"')
+    _match(cls, "of", meta.of, _OWNER, '"domain.service" such as of="shop.orders"')
+
+
+def _match(cls: type, word: str, value: Any, pattern: re.Pattern[str], expected: str) -> None:
+    if value is not None and (not isinstance(value, str) or not pattern.fullmatch(value)):
+        raise DeclarationError(f"{cls.__qualname__}: expected {word} to be {expected}, got: {value!r}")
 
 
 if TYPE_CHECKING:
@@ -111,20 +118,20 @@ else:
     class MessageMeta(type(msgspec.Struct)):
         """Takes the class keywords `version`, `key`, `topic`, `name` and `of`; makes structs frozen and keyword-only."""
 
-        def __new__(  # noqa: PLR0913 - class keywords
+        def __new__(
             mcls,
-            clsname,
-            bases,
-            namespace,
+            clsname: str,
+            bases: tuple[type, ...],
+            namespace: dict[str, Any],
             /,
             *,
-            version=_INHERIT,
-            key=_INHERIT,
-            topic=_INHERIT,
-            name=_INHERIT,
-            of=_INHERIT,
-            **options,
-        ):
+            version: str = _INHERIT,
+            key: str | None = _INHERIT,
+            topic: str | None = _INHERIT,
+            name: str | None = _INHERIT,
+            of: str | None = _INHERIT,
+            **options: Any,
+        ) -> Any:
             options.setdefault("frozen", True)
             options.setdefault("kw_only", True)
             cls = super().__new__(mcls, clsname, bases, namespace, **options)
@@ -132,7 +139,7 @@ else:
             said = {"key": key, "topic": topic, "of": of}
             meta = replace(
                 parent,
-                name=clsname if name is _INHERIT else name,
+                name=clsname if name is _INHERIT or name is None else name,
                 version=(1, 0) if version is _INHERIT else _parse_version(cls, version),
                 **{word: value for word, value in said.items() if value is not _INHERIT},
             )
@@ -141,14 +148,14 @@ else:
             return cls
 
     class _Message(msgspec.Struct, metaclass=MessageMeta):
-        def replace(self, **changes):
+        def replace(self, **changes: Any) -> Self:
             """A copy with other values for some fields."""
             return msgspec.structs.replace(self, **changes)
 
-        def __rich_repr__(self):
+        def __rich_repr__(self) -> Iterator[tuple[str, Any]]:
             yield from redacted(self).items()
 
-        def __repr__(self):
+        def __repr__(self) -> str:
             inside = ", ".join(f"{name}={value!r}" for name, value in redacted(self).items())
             return f"{type(self).__name__}({inside})"
 
@@ -162,28 +169,51 @@ else:
 
 
 def is_message(tp: Any) -> bool:
-    """Whether `tp` is a class of events or of commands."""
-    return isinstance(tp, type) and hasattr(tp, "__farandole__")
+    """Whether `tp` is a class of events or of commands: a subclass of `Event` or `Command`, not these themselves."""
+    return isinstance(tp, type) and hasattr(tp, "__farandole__") and tp not in (Event, Command)
 
 
-@lru_cache(maxsize=None)
 def sensitive_fields(cls: type) -> frozenset[str]:
-    """The fields of an event class that are marked `Sensitive`."""
-    try:
-        types = {field.name: field.type for field in msgspec.structs.fields(cls)}
-    except NameError:  # a forward reference that is not there yet: what cannot be read is not shown
-        return frozenset(cls.__struct_fields__)  # type: ignore[attr-defined]
-    return frozenset(name for name, tp in types.items() if _is_sensitive(tp))
+    """The fields of an event class that are marked `Sensitive`, or that hold something with such a mark inside."""
+    known = _SENSITIVE.get(cls)
+    if known is None:
+        fields: tuple[str, ...] = cls.__struct_fields__  # type: ignore[attr-defined]
+        try:
+            types = get_type_hints(cls, include_extras=True)
+            known = _SENSITIVE[cls] = frozenset(name for name in fields if _is_sensitive(types[name], set()))
+        except NameError:  # a forward reference that is not there yet: what cannot be read is not shown
+            return frozenset(fields)
+    return known
 
 
-def _is_sensitive(tp: Any) -> bool:
+_SENSITIVE: WeakKeyDictionary[type, frozenset[str]] = WeakKeyDictionary()
+
+
+def _is_sensitive(tp: Any, seen: set[Any]) -> bool:
+    """Whether a value of this type may hold something marked `Sensitive`, however deep."""
     if get_origin(tp) is Annotated:
         first, *marks = get_args(tp)
-        return any(mark is Sensitive or isinstance(mark, Sensitive) for mark in marks) or _is_sensitive(first)
-    return any(_is_sensitive(part) for part in get_args(tp))
+        return any(mark is Sensitive or isinstance(mark, Sensitive) for mark in marks) or _is_sensitive(first, seen)
+    if (alias := getattr(tp, "__value__", None) or getattr(tp, "__supertype__", None)) is not None:  # `type X = …`, NewType
+        return _is_sensitive(alias, seen)
+    origin = get_origin(tp) or tp
+    if isinstance(origin, type) and _has_fields(origin) and origin not in seen:
+        seen.add(origin)
+        if any(_is_sensitive(inner, seen) for inner in get_type_hints(origin, include_extras=True).values()):
+            return True
+    return any(_is_sensitive(part, seen) for part in get_args(tp))
+
+
+def _has_fields(cls: type) -> bool:
+    """Structs, dataclasses, and typed or named tuples and dicts: whatever msgspec reads field by field."""
+    return (
+        issubclass(cls, msgspec.Struct)
+        or is_dataclass(cls)
+        or (issubclass(cls, (dict, tuple)) and hasattr(cls, "__annotations__"))
+    )
 
 
 def redacted(event: Any) -> dict[str, Any]:
     """The fields of an event by name, with `"***"` in place of every sensitive value."""
     hidden = sensitive_fields(type(event))
-    return {name: "***" if name in hidden else getattr(event, name) for name in type(event).__struct_fields__}
+    return {name: "***" if name in hidden else getattr(event, name) for name in event.__struct_fields__}

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
-from typing import Literal
+from math import isnan
+from typing import Literal, TypeGuard, cast
 
 from farandole.errors import DeclarationError
 
-__all__ = ["Policy", "Retry"]
+__all__ = ["Policy", "Retry", "Settled"]
+
+_LANE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +46,16 @@ class Retry:
     never: tuple[type[BaseException], ...] = ()
 
     def __post_init__(self) -> None:
-        _expect(isinstance(self.attempts, int) and self.attempts >= 1, "attempts", "an integer >= 1", self.attempts)
-        _expect(self.delay >= 0, "delay", "seconds >= 0", self.delay)
-        _expect(self.factor >= 1, "factor", "a number >= 1", self.factor)
-        _expect(0 <= self.jitter <= 1, "jitter", "a share from 0 to 1", self.jitter)
+        _expect(_is_count(self.attempts), "attempts", "an integer >= 1", self.attempts)
+        _expect(_is_number(self.delay) and self.delay >= 0, "delay", "seconds >= 0", self.delay)
+        _expect(_is_number(self.factor) and self.factor >= 1, "factor", "a number >= 1", self.factor)
+        _expect(_is_number(self.longest) and self.longest >= 0, "longest", "seconds >= 0", self.longest)
+        _expect(_is_number(self.jitter) and 0 <= self.jitter <= 1, "jitter", "a share from 0 to 1", self.jitter)
 
     def wait(self, attempts: int, chance: float) -> float:
         """Seconds until the next run after `attempts` runs; `chance` in [0, 1) is the draw for the jitter."""
         try:
-            whole = min(self.longest, self.delay * self.factor ** (attempts - 1))
+            whole = min(self.longest, self.delay * float(self.factor) ** (attempts - 1))
         except OverflowError:
             whole = self.longest
         return whole * (1 - self.jitter * chance)
@@ -105,22 +110,20 @@ class Policy:
         _expect(self.when_dead in (None, "release", "hold"), "when_dead", '"release" or "hold"', self.when_dead)
         for name in ("concurrency", "parked_per_key"):
             number = getattr(self, name)
-            _expect(number is None or (isinstance(number, int) and number >= 1), name, "an integer >= 1", number)
+            _expect(number is None or _is_count(number), name, "an integer >= 1", number)
         if isinstance(self.timeout, timedelta):
             object.__setattr__(self, "timeout", self.timeout.total_seconds())
-        _expect(self.timeout is None or self.seconds > 0, "timeout", "more than 0 seconds", self.timeout)
-
-    @property
-    def seconds(self) -> float:
-        """The timeout in seconds."""
-        return float(self.timeout)  # type: ignore[arg-type]
+        _expect(
+            self.timeout is None or (_is_number(self.timeout) and self.timeout > 0),
+            "timeout",
+            "more than 0 seconds",
+            self.timeout,
+        )
+        _expect(self.lane is None or _LANE.fullmatch(self.lane) is not None, "lane", 'letters, digits, "-" and "_"', self.lane)
 
     def over(self, base: Policy) -> Policy:
         """This policy, with what it leaves open taken from `base`."""
-        merged = {
-            f.name: getattr(base, f.name) if getattr(self, f.name) is None else getattr(self, f.name)
-            for f in fields(self)
-        }
+        merged = {f.name: getattr(base, f.name) if getattr(self, f.name) is None else getattr(self, f.name) for f in fields(self)}
         return Policy(**merged)
 
 
@@ -141,12 +144,20 @@ class Settled:
         default = cls()
         return cls(
             retry=policy.retry or default.retry,
-            timeout=default.timeout if policy.timeout is None else policy.seconds,
+            timeout=default.timeout if policy.timeout is None else cast(float, policy.timeout),
             park=policy.on_failure != "skip",
             hold=policy.when_dead == "hold",
             concurrency=policy.concurrency or default.concurrency,
             parked_per_key=policy.parked_per_key or default.parked_per_key,
         )
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and not isnan(value)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def _expect(fine: bool, name: str, expected: str, got: object) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from farandole.errors import DeclarationError
+from farandole.model.event import is_message
 from farandole.model.policy import Policy
 from farandole.model.signature import Signature, caller_names, place_of, read_signature
 
@@ -45,6 +46,12 @@ class Reaction(Generic[E, P, R]):
         Together its identity, `payments.charge`: inbox rows and consumer groups carry it.
     trigger:
         What sets it off, as data.
+    events, emits:
+        The event or command classes that it reacts to, and those that it may emit.
+    place:
+        `file:line` of its function.
+    on_exhausted:
+        The reaction that runs when the retries are used up, or None.
     formerly:
         The name it had before a rename, or None.
     compensates, undoes:
@@ -57,7 +64,7 @@ class Reaction(Generic[E, P, R]):
         *,
         service: str,
         name: str,
-        trigger: Trigger | None,
+        trigger: OnEvents | None,
         policy: Policy,
         names: dict[str, Any],
         compensates: Reaction[Any, ..., Any] | None = None,
@@ -77,7 +84,7 @@ class Reaction(Generic[E, P, R]):
         self.__wrapped__ = function
         self._names = names
         self._signature = read_signature(function, names, who=self.id)
-        self._trigger = trigger
+        self._declared = trigger
         if self._signature is not None:
             self._names = {}
             self._check(self._signature)
@@ -104,14 +111,12 @@ class Reaction(Generic[E, P, R]):
     @property
     def trigger(self) -> Trigger:
         """What sets it off."""
-        if self._trigger is None:
-            self._trigger = OnCommand(self.signature.events[0])
-        return self._trigger
+        return self._declared or OnCommand(self.signature.events[0])
 
     @property
     def events(self) -> tuple[type, ...]:
         """The event or command classes that it reacts to."""
-        return (self.trigger.command,) if isinstance(self.trigger, OnCommand) else self.trigger.events
+        return self._declared.events if self._declared else self.signature.events
 
     @property
     def emits(self) -> tuple[type, ...]:
@@ -128,27 +133,37 @@ class Reaction(Generic[E, P, R]):
         It takes the same event first; the rest is filled by type, and a parameter of type `Exception` gets the last error.
         """
         if self.on_exhausted is not None:
-            raise DeclarationError(f"{self.id} ({place_of(function)}) has an exhausted handler already: {self.on_exhausted.place}")
+            raise DeclarationError(
+                f"{self.id} ({place_of(function)}) has an exhausted handler already: {self.on_exhausted.place}"
+            )
         self.on_exhausted = Reaction(
             function,
             service=self.service,
             name=f"{self.name}.exhausted",
-            trigger=self._trigger,
+            trigger=self._declared,
             policy=self.policy,
             names=caller_names(2),
         )
+        both = self._signature, self.on_exhausted._signature
+        if self._declared is None and all(both) and self.on_exhausted.events != self.events:
+            raise DeclarationError(f"{self.on_exhausted.id} ({self.on_exhausted.place}) takes another command than {self.id}")
         return function
 
     def __repr__(self) -> str:
         return f"<Reaction {self.id}>"
 
     def _check(self, signature: Signature) -> None:
-        """The first parameter must accept every event of the trigger."""
-        if not isinstance(self._trigger, OnEvents):
+        """The first parameter must accept every event of the trigger; without one, it names the command."""
+        if self._declared is None:
+            first: Any = signature.events[0]
+            if len(signature.events) > 1 or not is_message(first) or not first.__farandole__.command:
+                raise DeclarationError(
+                    f"{self.id} ({self.place}) handles a command, so its first parameter is one subclass of Command"
+                )
             return
-        missing = [event.__name__ for event in self._trigger.events if not issubclass(event, signature.events)]
+        missing = [event.__name__ for event in self._declared.events if not issubclass(event, signature.events)]
         if missing:
-            union = " | ".join(event.__name__ for event in self._trigger.events)
+            union = " | ".join(event.__name__ for event in self._declared.events)
             raise DeclarationError(
                 f"{self.id} ({self.place}) reacts to {', '.join(missing)}, which its first parameter does not accept. "
                 f"Annotate it with: {union}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
@@ -22,8 +22,8 @@ D = TypeVar("D")
 E = TypeVar("E")
 P = ParamSpec("P")
 R = TypeVar("R")
-T = TypeVar("T")
 
+_AnyReaction = Reaction[Any, ..., Any]
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
 
@@ -76,20 +76,60 @@ class Service:
         self.provided: list[Provided] = []
 
     @overload
-    def on(self, a: type[A], /, *, policy: Policy | None = ..., **undo: Any) -> _On[A]: ...
-    @overload
-    def on(self, a: type[A], b: type[B], /, *, policy: Policy | None = ..., **undo: Any) -> _On[A | B]: ...
-    @overload
-    def on(self, a: type[A], b: type[B], c: type[C], /, *, policy: Policy | None = ..., **undo: Any) -> _On[A | B | C]: ...
+    def on(
+        self,
+        a: type[A],
+        /,
+        *,
+        policy: Policy | None = ...,
+        compensates: _AnyReaction | None = ...,
+        undoes: type | None = ...,
+        formerly: str | None = ...,
+    ) -> _On[A]: ...
     @overload
     def on(
-        self, a: type[A], b: type[B], c: type[C], d: type[D], /, *, policy: Policy | None = ..., **undo: Any
+        self,
+        a: type[A],
+        b: type[B],
+        /,
+        *,
+        policy: Policy | None = ...,
+        compensates: _AnyReaction | None = ...,
+        undoes: type | None = ...,
+        formerly: str | None = ...,
+    ) -> _On[A | B]: ...
+    @overload
+    def on(
+        self,
+        a: type[A],
+        b: type[B],
+        c: type[C],
+        /,
+        *,
+        policy: Policy | None = ...,
+        compensates: _AnyReaction | None = ...,
+        undoes: type | None = ...,
+        formerly: str | None = ...,
+    ) -> _On[A | B | C]: ...
+    @overload
+    def on(
+        self,
+        a: type[A],
+        b: type[B],
+        c: type[C],
+        d: type[D],
+        /,
+        *,
+        policy: Policy | None = ...,
+        compensates: _AnyReaction | None = ...,
+        undoes: type | None = ...,
+        formerly: str | None = ...,
     ) -> _On[A | B | C | D]: ...
     def on(
         self,
         *events: type,
         policy: Policy | None = None,
-        compensates: Reaction[Any, ..., Any] | None = None,
+        compensates: _AnyReaction | None = None,
         undoes: type | None = None,
         formerly: str | None = None,
     ) -> _On[Any]:
@@ -114,6 +154,8 @@ class Service:
         if not events or not all(is_message(event) for event in events):
             got = ", ".join(getattr(e, "__name__", repr(e)) for e in events) or "nothing"
             raise DeclarationError(f"{self.name}.on(...) takes one or several classes of Event, got: {got}")
+        if len(set(events)) < len(events):
+            raise DeclarationError(f"{self.name}.on(...) names an event twice: {', '.join(e.__name__ for e in events)}")
         commands = [event.__name__ for event in events if event.__farandole__.command]  # type: ignore[attr-defined]
         if commands:
             raise DeclarationError(f"{self.name}.on({commands[0]}): that is a Command. Use @{self.name}.command")
@@ -123,6 +165,11 @@ class Service:
             raise DeclarationError(
                 f"{self.name}.on(...): undoes={getattr(undoes, '__name__', undoes)} is not emitted by {compensates.id}, "
                 f"which emits: {', '.join(e.__name__ for e in compensates.emits) or 'nothing'}"
+            )
+        if compensates is not None and compensates.service != self.name:
+            raise DeclarationError(
+                f"{self.name}.on(...): compensates={compensates.id}, but a service undoes its own work only. "
+                f"Declare the compensation on {compensates.service}"
             )
         names = caller_names(2)
 
@@ -143,10 +190,6 @@ class Service:
         """Declare the handler of a command: the one its first parameter is annotated with."""
         return self._add(function, trigger=None, policy=None, names=caller_names(2))
 
-    @overload
-    def provide(self, tp: type[T], source: T, *, local: bool = ...) -> None: ...
-    @overload
-    def provide(self, tp: type[T], source: Callable[[], T | Awaitable[T] | AsyncIterator[T]], *, local: bool = ...) -> None: ...
     def provide(self, tp: Any, source: Any, *, local: bool = False) -> None:
         """Give the service's reactions something by type, for as long as the worker lives.
 
@@ -168,28 +211,28 @@ class Service:
     def _add(
         self, function: Callable[..., Any], *, trigger: OnEvents | None, policy: Policy | None, names: dict[str, Any], **undo: Any
     ) -> Reaction[Any, Any, Any]:
-        name = function.__name__
+        name = getattr(function, "__name__", None)
+        if not isinstance(name, str) or not name.isidentifier():
+            raise DeclarationError(
+                f"{self.name} ({place_of(function)}): a reaction is named by its function, so it needs one with a name. Use `def`"
+            )
         if name in self.reactions:
             raise DeclarationError(
                 f"{self.name}.{name} ({place_of(function)}) is declared already: {self.reactions[name].place}. "
                 f"Reactions are named by their function; give it another name"
             )
         reaction: Reaction[Any, Any, Any] = Reaction(
-            function, service=self.name, name=name, trigger=trigger, policy=(policy or Policy()).over(self.policy), names=names, **undo
+            function,
+            service=self.name,
+            name=name,
+            trigger=trigger,
+            policy=(policy or Policy()).over(self.policy),
+            names=names,
+            **undo,
         )
-        if trigger is None:
-            _check_command(reaction)
         self.reactions[name] = reaction
         return reaction
 
     def __repr__(self) -> str:
         count = len(self.reactions)
         return f"<Service {self.name}: {count} reaction{'s' * (count != 1)}>"
-
-
-def _check_command(reaction: Reaction[Any, Any, Any]) -> None:
-    events = reaction._signature.events if reaction._signature else ()
-    if len(events) > 1 or any(not event.__farandole__.command for event in events):  # type: ignore[attr-defined]
-        raise DeclarationError(
-            f"{reaction.id} ({reaction.place}) handles a command, so its first parameter is one subclass of Command"
-        )

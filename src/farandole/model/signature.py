@@ -6,6 +6,7 @@ The annotation is the declaration, so nothing is guessed: a missing or unfit ann
 from __future__ import annotations
 
 import inspect
+import sys
 import types
 import typing
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from farandole.errors import DeclarationError
-from farandole.model.event import is_message
+from farandole.model.event import Command, Event, is_message
 
 __all__ = ["Parameter", "Signature", "caller_names", "place_of", "read_signature"]
 
@@ -61,8 +62,6 @@ def place_of(function: Callable[..., Any]) -> str:
 def caller_names(depth: int) -> dict[str, Any]:
     """The local names of the frames that declare something, so that classes local to a function can be found."""
     names: dict[str, Any] = {}
-    import sys
-
     frame: types.FrameType | None = sys._getframe(depth)
     scope = frame.f_globals if frame else None
     while frame is not None and frame.f_globals is scope:
@@ -89,6 +88,8 @@ def read_signature(function: Callable[..., Any], names: dict[str, Any], *, who: 
     DeclarationError
         No event parameter, no annotation, an annotation that is no event, or an async generator.
     """
+    if not inspect.isroutine(function):
+        raise DeclarationError(f"{who}: a reaction is a function, got: {function!r}")
     where = place_of(function)
     if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
         raise DeclarationError(f"{who} ({where}) is a generator. Return the events instead: one, a tuple or a list")
@@ -102,15 +103,17 @@ def read_signature(function: Callable[..., Any], names: dict[str, Any], *, who: 
         hints = typing.get_type_hints(function, localns=names or None, include_extras=True)
     except NameError:
         return None
-    first, *rest = list(signature.parameters.values()) or [None]
-    if first is None:
+    except (AttributeError, SyntaxError, TypeError) as error:
+        raise DeclarationError(f"{who} ({where}): an annotation cannot be read: {error}") from None
+    if not signature.parameters:
         raise DeclarationError(f"{who} ({where}) takes no parameter. The event is the first one")
+    first, *rest = signature.parameters.values()
+    if first.kind is first.KEYWORD_ONLY:
+        raise DeclarationError(f"{who} ({where}): the event {first.name!r} is passed by position. Put it before the `*`")
     _need_annotation(who, where, [first, *rest], hints)
     return Signature(
         events=_events(who, where, first.name, hints[first.name]),
-        parameters=tuple(
-            Parameter(p.name, hints[p.name], p.kind is p.KEYWORD_ONLY, p.default is not p.empty) for p in rest
-        ),
+        parameters=tuple(Parameter(p.name, hints[p.name], p.kind is p.KEYWORD_ONLY, p.default is not p.empty) for p in rest),
         emits=tuple(dict.fromkeys(_emissions(who, where, hints["return"]))),
         is_async=inspect.iscoroutinefunction(function),
     )
@@ -119,14 +122,15 @@ def read_signature(function: Callable[..., Any], names: dict[str, Any], *, who: 
 def _need_annotation(who: str, where: str, parameters: list[inspect.Parameter], hints: dict[str, Any]) -> None:
     for p in parameters:
         if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
-            raise DeclarationError(f"{who} ({where}): *{p.name} cannot be filled by type. Name each parameter")
+            stars = "*" if p.kind is p.VAR_POSITIONAL else "**"
+            raise DeclarationError(f"{who} ({where}): {stars}{p.name} cannot be filled by type. Name each parameter")
         if p.name not in hints:
             raise DeclarationError(f"{who} ({where}): parameter {p.name!r} has no annotation, so it cannot be filled by type")
 
 
 def _events(who: str, where: str, name: str, annotation: Any) -> tuple[type, ...]:
     members = _members(annotation)
-    if not members or not all(is_message(member) for member in members):
+    if not all(is_message(member) or member in (Event, Command) for member in members):
         raise DeclarationError(
             f"{who} ({where}): the first parameter {name!r} must be the event (a subclass of Event or Command, "
             f"or a union of such), got: {_show(annotation)}"
@@ -147,6 +151,8 @@ def _emissions(who: str, where: str, annotation: Any) -> list[type]:
                 raise DeclarationError(f"{who} ({where}) returns {_show(member)}. Say of what: list[PaymentCompleted]")
             for part in inside:
                 found += _emissions(who, where, part)
+        elif member in (Event, Command):
+            raise DeclarationError(f"{who} ({where}) returns {_show(member)}, which could be any. Name the classes that it emits")
         else:
             raise DeclarationError(
                 f"{who} ({where}) is declared to return {_show(member)}. "
