@@ -1,0 +1,126 @@
+"""The command line: finds the command, runs it, and turns every error of ours into one line and an exit code.
+
+Exit codes: 0 fine, 1 findings (nothing found, a limit exceeded), 2 a usage or environment error.
+Each command is one file, imported only when it is asked for, so that `--help` and `--version` answer at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+
+__all__ = ["ERROR", "FINDINGS", "FINE", "main"]
+
+FINE, FINDINGS, ERROR = 0, 1, 2
+
+_COMMANDS = {
+    "run": "run services until they are told to stop",
+    "trace": "show what an event caused, as a tree",
+    "status": "show outboxes, lags, retries and dead letters",
+    "dead": "list, show, retry or discard dead letters",
+    "demo": "run the shop example on real or made-up orders",
+}
+_HELP = f"""\
+Usage: farandole COMMAND [OPTIONS]
+
+Choreographed, event-driven microservices from one declaration.
+
+Commands:
+{chr(10).join(f"  {name:<8} {text}" for name, text in _COMMANDS.items())}
+
+Options:
+  --help       show this, or the help of a command
+  --version    show the version
+  --traceback  show where an error comes from (also: FARANDOLE_DEBUG=1)
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit code.
+
+    Parameters
+    ----------
+    argv:
+        The arguments after the program's name; default: those of the process.
+    """
+    tokens = list(sys.argv[1:] if argv is None else argv)
+    debug = os.environ.get("FARANDOLE_DEBUG", "") not in ("", "0")
+    if "--traceback" in tokens:
+        tokens.remove("--traceback")
+        debug = True
+    try:
+        return _dispatch(tokens)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `farandole trace … | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FINE
+    except Exception as error:  # noqa: BLE001 - the one place where errors end
+        return _report(error, debug=debug)
+
+
+def _dispatch(tokens: list[str]) -> int:
+    if not tokens or tokens[0] in ("--help", "-h", "help"):
+        print(_HELP, end="")
+        return FINE if tokens else ERROR
+    if tokens[0] == "--version":
+        from farandole import __version__
+
+        print(f"farandole {__version__}")
+        return FINE
+    if tokens[0] not in _COMMANDS:
+        from farandole.config import nearest
+
+        print(f"farandole: there is no command {tokens[0]!r}. {nearest(tokens[0], _COMMANDS)}", file=sys.stderr)
+        return ERROR
+    return _run_command(tokens[0], tokens[1:])
+
+
+def _run_command(name: str, tokens: list[str]) -> int:
+    """Give the arguments to cyclopts; a wrong one is one line and exit code 2, like every other error."""
+    from importlib import import_module
+
+    import cyclopts
+
+    module = import_module(f"farandole.cli.{name}")
+    plain = cyclopts.Parameter(negative=(), show_default=False)  # no --no-json, no "[default: False]"
+    app = cyclopts.App(name=f"farandole {name}", version_flags=(), default_parameter=plain)
+    if hasattr(module, "COMMANDS"):  # it has commands of its own
+        for word, function in module.COMMANDS.items():
+            app.command(function, name=word)
+        app.help = module.__doc__
+    else:
+        app.default(getattr(module, name))
+    try:
+        result = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+    except cyclopts.CycloptsError as error:
+        message = " ".join(str(error).split())
+        print(f"farandole {name}: {message} See: farandole {name} --help", file=sys.stderr)
+        return ERROR
+    if not tokens and hasattr(module, "COMMANDS"):
+        return ERROR  # its help was shown; nothing was done
+    return result if isinstance(result, int) else FINE
+
+
+def _report(error: Exception, *, debug: bool) -> int:
+    """One line for each error of ours; a traceback for what we did not foresee, which is a bug of ours or of a reaction."""
+    from farandole.errors import FarandoleError
+
+    leaves = list(_leaves(error))
+    if debug or not all(isinstance(leaf, FarandoleError) for leaf in leaves):
+        import traceback
+
+        traceback.print_exception(error)
+        return ERROR
+    for text in dict.fromkeys(" ".join(str(leaf).split()) for leaf in leaves):
+        print(f"farandole: {text}", file=sys.stderr)
+    return ERROR
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for part in error.exceptions:
+            yield from _leaves(part)
+    else:
+        yield error

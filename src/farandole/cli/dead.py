@@ -1,0 +1,252 @@
+"""Dead letters: events that a reaction gave up on. List, show, retry or discard them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+from cyclopts import Parameter
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from farandole.cli import FINDINGS, FINE
+from farandole.cli.letters import as_json, as_text, group
+from farandole.cli.output import ago, console, plain, print_json
+from farandole.cli.target import Target, find
+from farandole.errors import ConfigurationError
+from farandole.model.wire import Wire
+from farandole.stores.base import DeadFilter, InboxRow, Store
+from farandole.world import World
+
+__all__ = ["COMMANDS"]
+
+T = TypeVar("T")
+_CHUNK = 100  # rows per transaction: progress is seen, and running services get the write lock in between
+
+
+@Parameter(name="*")
+@dataclass(kw_only=True)
+class Which:
+    """Which dead letters, and where they are.
+
+    Parameters
+    ----------
+    service
+        Only of these services; may be repeated.
+    reaction
+        Only of this reaction, such as payments.charge.
+    error
+        Only with this exception, such as TimeoutError.
+    place
+        Only raised here, such as shop/payments.py:42.
+    id
+        Only this event.
+    text
+        Only with this text in the reason or the event.
+    app
+        The choreography, as module:variable; it may come from the configuration.
+    database
+        The URL of a service's database, with {service} for its name.
+    """
+
+    service: list[str] | None = None
+    reaction: str | None = None
+    error: str | None = None
+    place: str | None = None
+    id: str | None = None
+    text: str | None = None
+    app: str | None = None
+    database: str | None = None
+
+    @property
+    def filter(self) -> DeadFilter:
+        """The conditions, as the store takes them."""
+        return DeadFilter(reaction=self.reaction, id=self.id, error=self.error, place=self.place, text=self.text)
+
+    @property
+    def narrows(self) -> bool:
+        """Whether there is any condition."""
+        return any((self.service, self.reaction, self.error, self.place, self.id, self.text))
+
+
+async def _on_stores(target: Target, act: Callable[[str, Store], Awaitable[T]]) -> dict[str, T]:
+    """Do something in each service's database that exists."""
+    async with target.stores(World()) as stores:
+        return {service: await act(service, store) for service, store in stores.items()}
+
+
+def _read(which: Which, limit: int | None = None) -> tuple[Target, list[tuple[str, InboxRow]]]:
+    """The dead letters, each with its service."""
+    target = find(which.app, which.service, None, which.database)
+
+    async def read(service: str, store: Store) -> list[InboxRow]:
+        return await store.dead(which.filter, limit)
+
+    found = asyncio.run(_on_stores(target, read))
+    return target, [(service, row) for service, rows in found.items() for row in rows]
+
+
+def list_(which: Which | None = None, *, json: bool = False) -> int:
+    """List dead letters, grouped by reaction, exception and place.
+
+    Parameters
+    ----------
+    json
+        Print JSON.
+    """
+    _, rows = _read(which or Which())
+    groups = group(rows)
+    if json:
+        print_json({"dead": len(rows), "groups": groups})
+        return FINE
+    if not groups:
+        console().print("no dead letters")
+        return FINE
+    now = World().time()
+    table = Table("count", "reaction", "error", "place", "newest", "reason of the newest", "its id", box=None, pad_edge=False)
+    for entry in groups:
+        texts = (entry["reaction"], entry["error"] or "-", entry["place"] or "-", f"{ago(now - entry['newest'])} ago", entry["reason"] or "-")
+        table.add_row(str(entry["count"]), *(Text(plain(text)) for text in texts), Text(plain(entry["ids"][-1])))
+    console().print(table)
+    return FINE
+
+
+def show(id: str | None = None, /, which: Which | None = None, *, limit: int = 10, json: bool = False) -> int:
+    """Show dead letters in full: the event, the reason, the place. Sensitive fields are blotted out.
+
+    Parameters
+    ----------
+    id
+        Only this event.
+    limit
+        How many at most of each service.
+    json
+        Print JSON.
+    """
+    which = which or Which()
+    which.id = id or which.id
+    target, rows = _read(which, limit)
+    wire = Wire(target.choreography)
+    if json:
+        print_json([as_json(service, row, wire) for service, row in rows])
+    else:
+        for service, row in rows:
+            console().print(as_text(service, row, wire), end="\n\n")
+    return _found(rows)
+
+
+def retry(
+    id: str | None = None, /, which: Which | None = None, *, all: bool = False, force: bool = False, dry_run: bool = False, json: bool = False
+) -> int:
+    """Try dead letters again, with all their attempts.
+
+    Parameters
+    ----------
+    id
+        Only this event.
+    all
+        All of them: needed where nothing narrows them down.
+    force
+        Also what an `exhausted` handler has closed: others may have acted on its failure already.
+    dry_run
+        Only say what would be done.
+    json
+        Print JSON.
+    """
+
+    async def again(store: Store, rows: list[InboxRow]) -> int:
+        return await store.retry_dead(rows, force=force)
+
+    return _change("retry", "retried", again, id, which, all=all, dry_run=dry_run, json=json)
+
+
+def discard(
+    id: str | None = None, /, which: Which | None = None, *, reason: str, all: bool = False, dry_run: bool = False, json: bool = False
+) -> int:
+    """Give dead letters up for good: they become skipped, with a reason.
+
+    Parameters
+    ----------
+    id
+        Only this event.
+    reason
+        Why; it is kept.
+    all
+        All of them: needed where nothing narrows them down.
+    dry_run
+        Only say what would be done.
+    json
+        Print JSON.
+    """
+    if not reason.strip():
+        raise ConfigurationError("--reason: expected a text that tells others why, got an empty one")
+
+    async def away(store: Store, rows: list[InboxRow]) -> int:
+        return await store.discard_dead(rows, reason)
+
+    return _change("discard", "discarded", away, id, which, all=all, dry_run=dry_run, json=json)
+
+
+def _change(
+    verb: str,
+    participle: str,
+    change: Callable[[Store, list[InboxRow]], Awaitable[int]],
+    id: str | None,
+    which: Which | None,
+    *,
+    all: bool,
+    dry_run: bool,
+    json: bool,
+) -> int:
+    which = which or Which()
+    which.id = id or which.id
+    if which.narrows == all:
+        raise ConfigurationError(
+            f"dead {verb}: --all and filters exclude each other"
+            if all
+            else f"dead {verb}: which ones? Give an id or a filter such as --reaction payments.charge, or --all"
+        )
+    target, found = _read(which)
+    rows: dict[str, list[InboxRow]] = {}
+    for service, row in found:
+        rows.setdefault(service, []).append(row)
+    changed = 0 if dry_run or not found else asyncio.run(_in_chunks(verb, target, rows, change))
+    if json:
+        print_json({"matched": len(found), participle: changed, "dry_run": dry_run, "ids": [row.id for _, row in found]})
+    elif dry_run:
+        console().print(f"would {verb} {len(found)}: " + (", ".join(plain(row.id) for _, row in found) or "none match"))
+    else:
+        console().print(f"{participle} {changed} of {len(found)}")
+    if not dry_run and changed < len(found):
+        console(stderr=True).print("the rest was closed, or has changed meanwhile. See: farandole dead list")
+    return FINE if found and (dry_run or changed == len(found)) else FINDINGS
+
+
+async def _in_chunks(
+    verb: str, target: Target, rows: dict[str, list[InboxRow]], change: Callable[[Store, list[InboxRow]], Awaitable[int]]
+) -> int:
+    out = console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    changed = 0
+    with Progress(*columns, console=out, disable=not out.is_terminal) as bar:
+        task = bar.add_task(verb, total=sum(map(len, rows.values())))
+        async with target.stores(World(), rows) as stores:
+            for service, store in stores.items():
+                mine = rows[service]
+                for start in range(0, len(mine), _CHUNK):
+                    chunk = mine[start : start + _CHUNK]
+                    changed += await change(store, chunk)
+                    bar.advance(task, len(chunk))
+    return changed
+
+
+def _found(rows: list[Any]) -> int:
+    if not rows:
+        console(stderr=True).print("no dead letter matches")
+    return FINE if rows else FINDINGS
+
+
+COMMANDS = {"list": list_, "show": show, "retry": retry, "discard": discard}

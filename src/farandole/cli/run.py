@@ -1,0 +1,98 @@
+"""`farandole run`: run services until a signal says stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+from rich.tree import Tree
+
+from farandole.cli.output import console
+from farandole.cli.target import Target, find
+from farandole.config import without_password
+from farandole.model.wire import Wire
+from farandole.runtime.lanes import Lane, lanes_of
+
+if TYPE_CHECKING:
+    from farandole.host import App
+
+__all__ = ["run"]
+
+
+def run(
+    app: str | None = None, *, service: list[str] | None = None, broker: str | None = None, database: str | None = None
+) -> int:
+    """Run services until SIGTERM or SIGINT. Then they finish what they have begun; a second signal ends the process at once.
+
+    Parameters
+    ----------
+    app
+        The choreography, as module:variable; it may come from the configuration.
+    service
+        Which services run here; may be repeated. All, if left out.
+    broker
+        The broker's URL.
+    database
+        The URL of a service's database, with {service} for its name.
+    """
+    target = find(app, service, broker, database)
+    return asyncio.run(_serve(target, broker, database))
+
+
+async def _serve(target: Target, broker: str | None, database: str | None) -> int:
+    from farandole import host
+
+    config = target.config
+    out = console(stderr=True)
+    loop, this = asyncio.get_running_loop(), asyncio.current_task()
+    running: App | None = None
+    told = False
+
+    def stop(number: signal.Signals) -> None:
+        nonlocal told
+        if told:  # what is committed stays, and what is not comes again: dying here is what the promises are made for
+            os._exit(128 + number)
+        told = True
+        out.print(f"stopping ({number.name}): finishing what has begun, {config.shutdown:g} s at most; again to abort")
+        if running is not None:
+            running.stop()
+        elif this is not None:
+            this.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number)
+    try:
+        async with host.open(target.choreography, services=target.services, broker=broker, database=database) as running:
+            out.print(_overview(target))
+            out.print("running; Ctrl-C stops")
+            if told:  # between the opening and now
+                running.stop()
+            await running.wait_stopped()
+    except asyncio.CancelledError:
+        if not told:
+            raise
+    out.print("stopped")
+    return 0
+
+
+def _overview(target: Target) -> Tree:
+    """What runs where."""
+    choreography, config = target.choreography, target.config
+    wire = Wire(choreography)
+    tree = Tree(f"{choreography.name} on {without_password(config.broker)}")
+    for name in target.services:
+        service = choreography.services[name]
+        branch = tree.add(f"{name} in {without_password(config.database_of(name))}")
+        lane_of = {reaction.id: lane for lane in lanes_of(choreography, service, wire) for reaction in lane.reactions}
+        for reaction in service.reactions.values():
+            causes = ", ".join(event.__name__ for event in reaction.events)
+            effects = " | ".join(event.__name__ for event in reaction.emits) or "nothing"
+            branch.add(Text(f"{reaction.name}: {causes} -> {effects}{_where(lane_of.get(reaction.id))}"))
+    return tree
+
+
+def _where(lane: Lane | None) -> str:
+    return "  (command)" if lane is None else f"  ({'outside' if lane.outside else 'local'}, lane {lane.group})"

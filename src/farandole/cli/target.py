@@ -1,0 +1,123 @@
+"""What a command works on: the choreography that APP names, its configuration, its broker and databases."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from traceback import extract_tb
+
+from farandole.brokers import open_broker
+from farandole.brokers.base import Broker
+from farandole.config import Config, check_services, load, nearest, sqlite_path
+from farandole.errors import ConfigurationError, FarandoleError
+from farandole.model.choreography import Choreography
+from farandole.stores import open_store
+from farandole.stores.base import Store
+from farandole.world import World
+
+__all__ = ["Target", "find", "load_app"]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A choreography and where it runs."""
+
+    choreography: Choreography
+    config: Config
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The services that the configuration chooses; all, unless it names some."""
+        return self.config.services or tuple(self.choreography.services)
+
+    @asynccontextmanager
+    async def broker(self, world: World) -> AsyncIterator[Broker]:
+        """The broker, open. It must exist: to look is not to make."""
+        url = self.config.broker
+        path = sqlite_path(url)
+        if url.startswith("memory:"):
+            raise ConfigurationError(f"the broker {url} lives inside one process, so nothing can be seen from here. Use sqlite:///broker.db")
+        if path is not None and not path.exists():
+            raise ConfigurationError(f"the broker {url} does not exist: start the services first, or give its URL with --broker")
+        broker = open_broker(url, world)
+        await broker.open()
+        try:
+            yield broker
+        finally:
+            await broker.close()
+
+    @asynccontextmanager
+    async def stores(self, world: World, only: Iterable[str] | None = None) -> AsyncIterator[dict[str, Store]]:
+        """The databases of the services, open, but for those that do not exist yet."""
+        opened: dict[str, Store] = {}
+        urls = self.config.database_urls(self.services)
+        try:
+            for service in self.services if only is None else only:
+                path = sqlite_path(urls[service])
+                if urls[service] == "sqlite://" or (path is not None and not path.exists()):
+                    continue
+                store = open_store(urls[service], world)
+                await store.open()
+                opened[service] = store
+            yield opened
+        finally:
+            for store in opened.values():
+                await store.close()
+
+
+def find(app: str | None, services: list[str] | None = None, broker: str | None = None, database: str | None = None) -> Target:
+    """The choreography and its configuration.
+
+    Raises
+    ------
+    ConfigurationError
+        No APP is given or configured, or it cannot be loaded, or a service is unknown.
+    """
+    config = load(app=app, services=services, broker=broker, database=database)
+    if config.app is None:
+        raise ConfigurationError(
+            'which choreography? Give it as module:variable, such as examples.shop:shop, or write app = "examples.shop:shop" '
+            "under [tool.farandole] in pyproject.toml"
+        )
+    choreography = load_app(config.app)
+    check_services(choreography, config.services or ())
+    return Target(choreography, config)
+
+
+def load_app(name: str) -> Choreography:
+    """The choreography that `module:variable` names; the current folder is on the import path.
+
+    Raises
+    ------
+    ConfigurationError
+        There is no such module or variable, importing it fails, or it is no choreography.
+    """
+    module_name, _, variable = name.partition(":")
+    here = os.getcwd()
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        module = import_module(module_name)
+    except FarandoleError:
+        raise
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}."):
+            raise ConfigurationError(
+                f"{name}: there is no module {error.name!r} in {here} or among what is installed. Run this where it can be imported"
+            ) from error
+        frame = extract_tb(error.__traceback__)[-1]
+        raise ConfigurationError(
+            f"{name}: importing {module_name} failed: {type(error).__name__}: {error} ({frame.filename}:{frame.lineno})"
+        ) from error
+    try:
+        found = getattr(module, variable)
+    except AttributeError:
+        known = [key for key, value in vars(module).items() if isinstance(value, Choreography)] or ["none"]
+        raise ConfigurationError(f"{name}: {module_name} has no {variable!r}. {nearest(variable, known)}") from None
+    if not isinstance(found, Choreography):
+        raise ConfigurationError(f"{name}: expected a Choreography, got {type(found).__name__}: {found!r}")
+    return found

@@ -1,0 +1,1 @@
+"""Observation: what happened, from envelopes and databases. It watches; nothing depends on it."""
