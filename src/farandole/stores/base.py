@@ -201,10 +201,11 @@ class Store(Protocol):
         """A transaction for one outside reaction."""
         ...
 
-    async def ingest(self, rows: Sequence[InboxRow], bound: Callable[[str], int]) -> int:
+    async def ingest(self, rows: Sequence[InboxRow], bound: Callable[[str], int]) -> tuple[int, int]:
         """Insert waiting rows: due at once, or behind the rows of their key. Known events drop out.
 
-        Gives how many of the sequence were taken: it stops before the first whose key holds `bound(reaction)` rows already.
+        Gives how many of the sequence were taken, and how many of those were new. It stops before the first whose key holds
+        `bound(reaction)` rows already.
         """
         ...
 

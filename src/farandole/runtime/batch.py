@@ -1,0 +1,274 @@
+"""Runs a batch of local reactions in one transaction.
+
+    BEGIN -> claim all (known events drop out) -> each: handler, emissions checked -> flush -> outbox -> COMMIT
+
+Optimistic: if one raises, the batch runs again without it, and it is parked in that same transaction. If a second one raises, the batch
+runs with a savepoint per event. Handlers of innocent events may thus run more than once, which is harmless: all that local
+reactions do is undone with the transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from farandole.errors import StoreError
+from farandole.model.envelope import Envelope, Message
+from farandole.runtime.inbox import Failure, after_failure
+from farandole.runtime.plan import Plan, run_inline
+from farandole.runtime.signals import Signals
+from farandole.stores.base import InboxRow, Store, Transaction
+from farandole.world import World
+
+__all__ = ["Batch", "Result", "Work", "fault_of", "row_of"]
+
+
+class Work(msgspec.Struct, frozen=True, gc=False):
+    """One reaction that one event asks for.
+
+    Attributes
+    ----------
+    id:
+        The event's identity in the inbox.
+    delivery:
+        The index of its delivery in the fetched batch.
+    """
+
+    plan: Plan
+    id: str
+    key: str
+    event: Any
+    envelope: Envelope
+    topic: str
+    body: bytes
+    delivery: int
+
+
+class Result(msgspec.Struct):
+    """What a batch came to.
+
+    Attributes
+    ----------
+    handled, duplicates, parked:
+        Counts of works.
+    emitted:
+        Whether something waits in the outbox now.
+    stopped_at:
+        The delivery from which on nothing was done, because a key has too many waiting; None: all was done.
+    failures:
+        The rows of those that failed.
+    """
+
+    handled: int = 0
+    duplicates: int = 0
+    parked: int = 0
+    emitted: bool = False
+    stopped_at: int | None = None
+    failures: list[InboxRow] = msgspec.field(default_factory=list)
+
+
+class _Culprit(Exception):  # noqa: N818 - carries a failure out of the transaction
+    def __init__(self, work: Work, failure: Failure) -> None:
+        self.work = work
+        self.failure = failure
+
+
+def fault_of(error: BaseException) -> bool:
+    """Whether an exception out of a handler is that handler's fault, not somebody stopping us."""
+    return not isinstance(error, KeyboardInterrupt | GeneratorExit) and (isinstance(error, Exception) or not _ours(error))
+
+
+def _ours(error: BaseException) -> bool:
+    """A BaseException that is not for handlers to answer for: our own cancellation, or a simulated death of the process."""
+    import asyncio
+
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is not None and task.cancelling() > 0
+    return not isinstance(error, SystemExit)
+
+
+def row_of(work: Work, **what: Any) -> InboxRow:
+    """The inbox row of a work that is more than a mark."""
+    return InboxRow(reaction=work.plan.id, id=work.id, key=work.key, topic=work.topic, body=work.body, **what)
+
+
+class Batch:
+    """Runs batches against one store."""
+
+    def __init__(self, store: Store, world: World, signals: Signals) -> None:
+        self._store = store
+        self._world = world
+        self._signals = signals
+        self._point = world.point
+
+    async def run(self, works: Sequence[Work], dead: Sequence[InboxRow] = ()) -> Result:
+        """Run all, commit once.
+
+        Parameters
+        ----------
+        works:
+            In the order of arrival.
+        dead:
+            Rows of what could not be read, to be written in the same transaction.
+
+        Raises
+        ------
+        StoreError
+            Nothing was committed, or it is unknown; run the batch again.
+        """
+        result = await self._attempts(works, dead)
+        for row in result.failures:
+            self._signals.failed(row.reaction, row.id, row.state, row.reason or "")
+        return result
+
+    async def _attempts(self, works: Sequence[Work], dead: Sequence[InboxRow]) -> Result:
+        try:
+            return await self._together(works, dead, None)
+        except _Broken:
+            return await self._one_by_one(works, dead)
+        except _Culprit as culprit:
+            first = culprit
+        try:
+            return await self._together(works, dead, first)
+        except (_Broken, _Culprit):
+            return await self._one_by_one(works, dead)
+
+    async def _together(self, works: Sequence[Work], dead: Sequence[InboxRow], culprit: _Culprit | None) -> Result:
+        result = Result()
+        async with self._store.begin() as transaction:
+            ready = await self._admit(transaction, works, dead, result, culprit)
+            out = await self._perform(transaction, ready)
+            try:
+                await transaction.flush()
+            except Exception as error:
+                if isinstance(error, StoreError) and not ready:
+                    raise
+                raise _Broken from error  # a flush has no culprit: savepoints find it
+            if out:
+                await transaction.emit(out)
+                result.emitted = True
+        result.handled = len(ready)
+        return result
+
+    async def _perform(self, transaction: Transaction, ready: Sequence[Work]) -> list[Message]:
+        """The handlers, one after the other. The hot path: keep it short."""
+        out: list[Message] = []
+        world, inline, now = self._world, self._store.inline, self._world.now()
+        for work in ready:
+            plan = work.plan
+            self._point("worker.handler:before")
+            try:
+                coroutine = plan.call(work.event, transaction, plan.context(work.envelope, 1, world), None)
+                value = run_inline(coroutine, plan) if inline else await coroutine
+                if value is not None:
+                    out += plan.emissions(value, work.envelope, now)
+            except BaseException as error:
+                if not fault_of(error):
+                    raise
+                raise _Culprit(work, Failure(error, work.event)) from error
+        return out
+
+    async def _one_by_one(self, works: Sequence[Work], dead: Sequence[InboxRow]) -> Result:
+        """One transaction, a savepoint per event."""
+        result = Result()
+        stuck: set[tuple[str, str]] = set()
+        async with self._store.begin() as transaction:
+            ready = await self._admit(transaction, works, dead, result, None)
+            out: list[Message] = []
+            for work in ready:
+                if (work.plan.id, work.key) in stuck:
+                    await self._park(transaction, [row_of(work)], result)
+                    continue
+                try:
+                    async with transaction.savepoint() as part:
+                        messages = await self._perform(part, [work])
+                        await part.flush()
+                except Exception as error:
+                    failure = error.failure if isinstance(error, _Culprit) else Failure(error, work.event)
+                    row = self._failed(work, failure)
+                    await self._park(transaction, [row], result)
+                    if row.blocks:
+                        stuck.add((work.plan.id, work.key))
+                else:
+                    result.handled += 1
+                    out += messages
+            if out:
+                await transaction.emit(out)
+                result.emitted = True
+        return result
+
+    async def _admit(  # noqa: PLR0913 - the gate sees everything
+        self, transaction: Transaction, works: Sequence[Work], dead: Sequence[InboxRow], result: Result, culprit: _Culprit | None
+    ) -> list[Work]:
+        """Claim what is new, park what stands behind a parked event of its key; give what may run."""
+        blocked = await transaction.blocked({work.plan.id for work in works}) if works else {}
+        if blocked:
+            works = _within_bounds(works, blocked, result)
+        marks = [(work.plan.id, work.id) for work in works]
+        marks += [(row.reaction, row.id) for row in dead]
+        new = await transaction.claim(marks) if marks else ()
+        if len(new) == len(works) and not blocked and culprit is None and not dead:
+            return list(works)
+        fresh = set(new)
+        stuck = set(blocked)
+        ready: list[Work] = []
+        rows = [row for row in dead if (row.reaction, row.id) in fresh]
+        for work in works:
+            if (work.plan.id, work.id) not in fresh:
+                result.duplicates += 1
+                continue
+            fresh.discard((work.plan.id, work.id))
+            if culprit is not None and work is culprit.work:
+                row = self._failed(work, culprit.failure)
+                rows.append(row)
+                if row.blocks:
+                    stuck.add((work.plan.id, work.key))
+            elif (work.plan.id, work.key) in stuck:
+                rows.append(row_of(work))
+            else:
+                ready.append(work)
+        await self._park(transaction, rows, result)
+        return ready
+
+    async def _park(self, transaction: Transaction, rows: Sequence[InboxRow], result: Result) -> None:
+        if rows:
+            await transaction.park(rows)
+            result.parked += len(rows)
+            result.failures += [row for row in rows if row.reason is not None]
+
+    def _failed(self, work: Work, failure: Failure) -> InboxRow:
+        plan, world = work.plan, self._world
+        verdict = after_failure(
+            plan.policy, failure, attempts=1, now=world.time(), chance=world.random(), exhausted_handler=plan.exhausted is not None
+        )
+        return row_of(
+            work,
+            state=verdict.state,
+            due=verdict.due,
+            blocks=verdict.blocks,
+            attempts=verdict.attempts or 1,
+            reason=verdict.reason,
+            place=verdict.place,
+            error=verdict.error,
+        )
+
+
+class _Broken(Exception):  # noqa: N818 - the flush failed: nobody knows yet whose fault it is
+    pass
+
+
+def _within_bounds(works: Sequence[Work], blocked: dict[tuple[str, str], int], result: Result) -> Sequence[Work]:
+    """Cut the batch before the first delivery whose key has too many waiting."""
+    count = dict(blocked)
+    for work in works:
+        place = (work.plan.id, work.key)
+        if place in count:
+            count[place] += 1
+            if count[place] > work.plan.policy.parked_per_key:
+                result.stopped_at = work.delivery
+                return [w for w in works if w.delivery < work.delivery]
+    return works
+

@@ -1,0 +1,248 @@
+"""The door: commands come in here, are carried out in one transaction with what they emit, and answer with a receipt.
+
+Commands that wait together share a transaction (one commit for many); when one of them fails, each gets its own savepoint, and only
+the failed one's caller hears of it: a command is not retried and never parked, its caller decides.
+The caller's idempotency key names the command's id, so that a repeat is answered from the inbox without running again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from farandole.errors import CommandRefused, EmissionError, EnvelopeError, Reject, Skip, StoreError
+from farandole.model.envelope import Envelope, decode, encode, hashed_id
+from farandole.model.wire import Wire
+from farandole.runtime.batch import fault_of
+from farandole.runtime.outside import Outside
+from farandole.runtime.plan import Plan, run_inline
+from farandole.stores.base import Store, Transaction
+from farandole.world import World
+
+__all__ = ["Door", "Receipt"]
+
+MANY = 100
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """What a command came to.
+
+    Attributes
+    ----------
+    correlation_id:
+        The workflow instance that it began (or went on).
+    event_ids:
+        The ids of the events that it emitted, in order.
+    result:
+        What its handler returned: an event, a tuple of events, or None.
+    repeated:
+        Whether it had been carried out before, and this is the answer from then.
+    """
+
+    correlation_id: str
+    event_ids: tuple[str, ...]
+    result: Any
+    repeated: bool = False
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    """A receipt as it is kept in the inbox."""
+
+    correlation_id: str
+    events: list[msgspec.Raw]
+    several: bool
+
+
+class _Pending:
+    __slots__ = ("answer", "command", "envelope", "plan")
+
+    def __init__(self, plan: Plan, command: Any, envelope: Envelope, answer: asyncio.Future[Receipt]) -> None:
+        self.plan = plan
+        self.command = command
+        self.envelope = envelope
+        self.answer = answer
+
+
+class Door:
+    """Carries out one service's commands."""
+
+    def __init__(  # noqa: PLR0913 - assembled by the host only
+        self, service: str, plans: dict[type, Plan], store: Store, world: World, wire: Wire, outside: Outside, wake_relay: Callable[[], None]
+    ) -> None:
+        self._service = service
+        self._plans = plans
+        self._store = store
+        self._world = world
+        self._wire = wire
+        self._outside = outside
+        self._wake_relay = wake_relay
+        self._pending: deque[_Pending] = deque()
+        self._pump: asyncio.Task[None] | None = None
+        self._classes = {binding.type: binding for binding in wire.by_class.values()}
+
+    @property
+    def busy(self) -> bool:
+        """Whether commands wait or are being carried out."""
+        return bool(self._pending) or (self._pump is not None and not self._pump.done())
+
+    async def send(self, command: Any, *, idempotency_key: str | None, correlation_id: str | None, traceparent: str | None) -> Receipt:
+        """Carry out a command; see `App.send`."""
+        plan = self._plans[type(command)]
+        envelope = self._envelope(plan, command, idempotency_key, correlation_id, traceparent)
+        pending = _Pending(plan, command, envelope, asyncio.get_running_loop().create_future())
+        if plan.outside:
+            return await self._alone(pending)
+        self._pending.append(pending)
+        if self._pump is None or self._pump.done():
+            self._pump = asyncio.create_task(self._work(), name=f"{self._service} door")
+        return await asyncio.shield(pending.answer)
+
+    async def close(self) -> None:
+        """Finish what came in."""
+        if self._pump is not None:
+            await asyncio.gather(self._pump, return_exceptions=True)
+
+    def _envelope(self, plan: Plan, command: Any, key: str | None, correlation: str | None, traceparent: str | None) -> Envelope:
+        """The command as an envelope, checked against its types as if it had travelled."""
+        binding = self._wire.by_class[type(command)]
+        try:
+            data = encode(command)
+            binding.decode(data)
+        except (EnvelopeError, TypeError, ValueError, msgspec.MsgspecError, RecursionError) as error:
+            raise EmissionError(f"send({type(command).__name__}): its values do not match its types: {error}") from None
+        id = self._world.new_id() if key is None else hashed_id(f"{plan.id}\n{binding.type}\n{key}")
+        return Envelope(
+            specversion="1.0",
+            id=id,
+            source=binding.source,
+            type=binding.type,
+            time=self._world.now(),
+            correlationid=correlation or id,
+            traceparent=traceparent,
+            depth=0,
+            data=msgspec.Raw(data),
+        )
+
+    async def _work(self) -> None:
+        """Until nothing waits: everything that waits now in one transaction."""
+        while self._pending:
+            some = [self._pending.popleft() for _ in range(min(MANY, len(self._pending)))]
+            try:
+                await self._together(some)
+            except BaseException as error:
+                for pending in some:
+                    if not pending.answer.done():
+                        pending.answer.set_exception(error)
+                if not isinstance(error, Exception):
+                    raise
+
+    async def _together(self, some: Sequence[_Pending]) -> None:
+        try:
+            done = await self._in_one(some)
+        except Exception as error:
+            if isinstance(error, StoreError) or len(some) == 1:
+                if len(some) == 1:
+                    self._refuse(some[0], error)
+                    return
+                raise
+            done = await self._in_savepoints(some)
+        for pending, receipt in done:
+            if not pending.answer.done():
+                pending.answer.set_result(receipt or await self._repeat(pending))
+
+    async def _in_one(self, some: Sequence[_Pending]) -> list[tuple[_Pending, Receipt | None]]:
+        async with self._store.begin() as transaction:
+            done = [(pending, await self._carry_out(transaction, pending)) for pending in some]
+            await transaction.flush()
+        self._wake_relay()
+        return done
+
+    async def _in_savepoints(self, some: Sequence[_Pending]) -> list[tuple[_Pending, Receipt | None]]:
+        done: list[tuple[_Pending, Receipt | None]] = []
+        async with self._store.begin() as transaction:
+            for pending in some:
+                try:
+                    async with transaction.savepoint() as part:
+                        receipt = await self._carry_out(part, pending)
+                        await part.flush()
+                except Exception as error:
+                    self._refuse(pending, error)
+                else:
+                    done.append((pending, receipt))
+        self._wake_relay()
+        return done
+
+    async def _carry_out(self, transaction: Transaction, pending: _Pending) -> Receipt | None:
+        """Claim, run, emit, keep the receipt. None where the command was known already."""
+        plan, envelope = pending.plan, pending.envelope
+        if not await transaction.claim([(plan.id, envelope.id)]):
+            return None
+        try:
+            call = plan.call(pending.command, transaction, plan.context(envelope, 1, self._world), None)
+            value = run_inline(call, plan) if self._store.inline else await call
+        except BaseException as error:
+            if not fault_of(error) or isinstance(error, Exception):
+                raise
+            raise CommandRefused(f"{plan.id} ended with {type(error).__name__}", reason=str(error)) from error
+        return await self._finish(transaction, pending, value)
+
+    async def _finish(self, transaction: Transaction, pending: _Pending, value: Any) -> Receipt:
+        plan, envelope = pending.plan, pending.envelope
+        messages = plan.emissions(value, envelope, self._world.now())
+        if messages:
+            await transaction.emit(messages)
+        correlation = envelope.correlationid or envelope.id
+        kept = _Kept(correlation, [msgspec.Raw(message.body) for message in messages], isinstance(value, list | tuple))
+        await transaction.keep_receipt(plan.id, envelope.id, encode(kept))
+        result = tuple(value) if isinstance(value, list) else value
+        return Receipt(correlation, tuple(message.id for message in messages), result)
+
+    async def _alone(self, pending: _Pending) -> Receipt:
+        """A command whose handler reaches outside: no transaction while it runs."""
+        plan, envelope = pending.plan, pending.envelope
+        if await self._store.receipt(plan.id, envelope.id) is not None:
+            return await self._repeat(pending)
+        context = plan.context(envelope, 1, self._world)
+        try:
+            async with self._outside.run(plan, pending.command, context, None) as (transaction, value):
+                if not await transaction.claim([(plan.id, envelope.id)]):
+                    raise _Known
+                receipt = await self._finish(transaction, pending, value)
+        except _Known:
+            return await self._repeat(pending)
+        except Reject as error:
+            raise _refused(plan, error) from error
+        self._wake_relay()
+        return receipt
+
+    async def _repeat(self, pending: _Pending) -> Receipt:
+        """The answer that was given the first time."""
+        body = await self._store.receipt(pending.plan.id, pending.envelope.id)
+        if body is None:
+            raise CommandRefused(
+                f"{pending.plan.id}: a command under this idempotency key is known, but its answer is not kept any more",
+                reason="known, without a receipt",
+            )
+        kept = msgspec.json.decode(body, type=_Kept)
+        events = [decode(bytes(raw)) for raw in kept.events]
+        values = tuple(self._classes[event.type].decode(bytes(event.data)) for event in events)
+        result = values if kept.several else (values[0] if values else None)
+        return Receipt(kept.correlation_id, tuple(event.id for event in events), result, repeated=True)
+
+    def _refuse(self, pending: _Pending, error: Exception) -> None:
+        if not pending.answer.done():
+            pending.answer.set_exception(_refused(pending.plan, error) if isinstance(error, Reject | Skip) else error)
+
+
+def _refused(plan: Plan, error: Reject | Skip) -> CommandRefused:
+    refused = CommandRefused(f"{plan.id} refused: {error.reason}", reason=error.reason)
+    refused.__cause__ = error
+    return refused
+
+
+class _Known(Exception):  # noqa: N818 - a way out of the transaction
+    pass

@@ -1,0 +1,115 @@
+"""The inbox is one state machine; this is all of it.
+
+    (unknown) ──claim, ran well──────────────────────────────────────────────────────────────> done
+        │
+        ├──failed, or behind a failed event of its key, or for an outside reaction──> parked
+        │                                                                               │ ▲
+        │                                                        take: attempts + 1,    │ │ failed, retries left
+        │                                                        token, lease           ▼ │ (or the claimer vanished)
+        │                                                                             claimed ──ran well──> done
+        │                                                                               │ ├──Skip─────────> skipped
+        │                                                                               │ └──exhausted────> exhausted
+        └──undecodable, unknown, too large──────────────> dead <──retries used up───────┘
+                                                           │
+                                                           ├──retry by hand──> parked
+                                                           └──discard by hand──> skipped
+
+A row is (reaction, event id). Once it exists, the same event drops out, in every state. Done, exhausted and skipped rows are deleted
+after the window; parked and dead ones never. Runs are counted when they begin (`take`), so that an event that kills the
+process uses up its attempts as well; only the first run, in a batch, is counted when it failed.
+
+A reaction with an `exhausted` handler runs that one once its retries are used up, with as many attempts again.
+"""
+
+from __future__ import annotations
+
+import os
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from farandole.errors import EmissionError, EnvelopeError, OutsideInTransaction, Reject, Skip, TransactionOwned
+from farandole.model.event import sensitive_fields
+from farandole.stores.base import Verdict
+
+if TYPE_CHECKING:
+    from farandole.model.policy import Settled
+
+__all__ = ["DONE", "EXHAUSTED", "Failure", "after_failure", "describe", "has_exhausted_attempts"]
+
+DONE = Verdict("done")
+EXHAUSTED = Verdict("exhausted")
+
+_HOPELESS = (Reject, EmissionError, EnvelopeError, OutsideInTransaction, TransactionOwned)
+_HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_LONGEST = 2000
+
+
+class Failure:
+    """What went wrong in a run, in words that may be shown: sensitive values of the event are blotted out."""
+
+    __slots__ = ("error", "place", "reason")
+
+    def __init__(self, error: BaseException, event: Any = None) -> None:
+        self.error = error
+        self.place = _place(error)
+        self.reason = describe(error, event)
+
+
+def describe(error: BaseException, event: Any = None) -> str:
+    """An error as one text, without the sensitive values of the event."""
+    text = error.reason if isinstance(error, Reject | Skip) else f"{type(error).__name__}: {error}".rstrip(": ")
+    if event is not None:
+        for name in sensitive_fields(type(event)):
+            secret = str(getattr(event, name))
+            if len(secret) > 1:
+                text = text.replace(secret, "***")
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+
+
+def _place(error: BaseException) -> str | None:
+    """`file:line` where it was raised, by preference in the user's code."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return None
+    own = [f for f in frames if not f.filename.startswith(_HERE) and f"{os.sep}site-packages{os.sep}" not in f.filename]
+    frame = (own or frames)[-1]
+    return f"{frame.filename}:{frame.lineno}"
+
+
+def has_exhausted_attempts(policy: Settled, attempts: int) -> bool:
+    """Whether a run with this number is the `exhausted` handler's, no longer the reaction's."""
+    return attempts > policy.retry.attempts
+
+
+def after_failure(  # noqa: PLR0913 - one decision, all it depends on
+    policy: Settled, failure: Failure, *, attempts: int, now: float, chance: float, exhausted_handler: bool
+) -> Verdict:
+    """What becomes of an event after its run number `attempts` failed.
+
+    Parameters
+    ----------
+    policy:
+        The reaction's.
+    failure:
+        What went wrong.
+    attempts:
+        Runs so far, this one included.
+    now:
+        Wall-clock time, in seconds since 1970.
+    chance:
+        A draw in [0, 1) for the jitter.
+    exhausted_handler:
+        Whether the reaction has one.
+    """
+    error, retry = failure.error, policy.retry
+    if isinstance(error, Skip):
+        return Verdict("skipped", reason=failure.reason, place=failure.place)
+    said: dict[str, Any] = {"reason": failure.reason, "place": failure.place, "error": type(error).__name__}
+    last = retry.attempts * 2 if has_exhausted_attempts(policy, attempts) else retry.attempts
+    hopeless = isinstance(error, _HOPELESS) or not retry.wants(error)
+    if attempts < last and not hopeless:
+        run = attempts - retry.attempts if has_exhausted_attempts(policy, attempts) else attempts
+        return Verdict("parked", due=now + retry.wait(run, chance), blocks=policy.park, attempts=attempts, **said)
+    if exhausted_handler and not has_exhausted_attempts(policy, attempts):
+        return Verdict("parked", due=now, blocks=policy.park, attempts=retry.attempts, **said)
+    return Verdict("dead", blocks=policy.hold, attempts=attempts, **said)

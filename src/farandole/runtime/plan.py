@@ -1,0 +1,220 @@
+"""Call plans: each reaction compiled once into one call that fills its parameters, and its emissions into checked messages."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from datetime import datetime
+from types import CoroutineType
+from typing import Any
+
+import msgspec
+
+from farandole.errors import EmissionError, EnvelopeError, OutsideInTransaction
+from farandole.model.envelope import Envelope, Message, caused_id, encode
+from farandole.model.policy import Settled
+from farandole.model.reaction import Reaction
+from farandole.model.service import Provided, Service
+from farandole.model.wire import Binding, Wire
+from farandole.runtime.context import Context
+from farandole.runtime.resources import CONTEXT, ERROR, is_outside, kind_of
+from farandole.world import World
+
+__all__ = ["Limits", "Plan", "compile_plan", "run_inline"]
+
+_JSON = "application/json"
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """Bounds on what may leave and arrive.
+
+    Attributes
+    ----------
+    depth:
+        The longest chain of emissions.
+    bytes_out, bytes_in:
+        The largest envelope that is emitted, and that is read.
+    """
+
+    depth: int = 32
+    bytes_out: int = 1_000_000
+    bytes_in: int = 10_000_000
+
+
+class Plan:
+    """How to run one reaction.
+
+    Attributes
+    ----------
+    call:
+        (event, transaction, context, error) -> the handler's result or coroutine.
+    outside:
+        Whether it runs without a transaction.
+    wants_context:
+        Whether a `Context` must be made for it.
+    exhausted:
+        The plan of its `exhausted` handler, or None.
+    """
+
+    __slots__ = ("_emitters", "_limits", "bindings", "call", "exhausted", "id", "is_async", "outside", "place", "policy", "wants_context")
+
+    def __init__(self, reaction: Reaction[Any, Any, Any], service: Service, wire: Wire, given: Mapping[Any, Any], limits: Limits) -> None:
+        signature = reaction.signature
+        kinds = [kind_of(parameter, service.provided) for parameter in signature.parameters]
+        self.id = reaction.id
+        self.place = reaction.place
+        self.policy = Settled.of(reaction.policy)
+        self.outside = is_outside(reaction, service)
+        self.is_async = signature.is_async
+        self.wants_context = CONTEXT in kinds
+        self.call = _compile_call(reaction, kinds, given)
+        self.bindings = tuple(wire.by_class[cls] for cls in reaction.events)
+        self.exhausted: Plan | None = None
+        self._emitters = {cls: wire.by_class[cls] for cls in signature.emits}
+        self._limits = limits
+
+    def context(self, envelope: Envelope, attempt: int, world: World) -> Context | None:
+        """The context of one run, where the handler wants it."""
+        return Context(self.id, envelope, attempt, world) if self.wants_context else None
+
+    def binding(self, wire_type: str) -> Binding:
+        """The binding of one of the types that this reaction takes."""
+        for binding in self.bindings:
+            if binding.type == wire_type:
+                return binding
+        raise EnvelopeError(f"{self.id} takes {', '.join(b.type for b in self.bindings)}, not {wire_type}")
+
+    def emissions(self, result: Any, cause: Envelope, now: datetime) -> list[Message]:
+        """What a handler returned, as messages with ids that are the same in every run.
+
+        Raises
+        ------
+        EmissionError
+            Something in it was not declared, does not match its types, is too large, or lies too deep.
+        """
+        if result is None:
+            return []
+        if isinstance(result, list | tuple):
+            flat = [event for part in result for event in (part if isinstance(part, list | tuple) else (part,)) if event is not None]
+            return [self._message(event, cause, now, index) for index, event in enumerate(flat)]
+        return [self._message(result, cause, now, 0)]
+
+    def _message(self, event: Any, cause: Envelope, now: datetime, index: int) -> Message:
+        binding = self._emitters.get(type(event))
+        if binding is None:
+            declared = ", ".join(cls.__name__ for cls in self._emitters) or "nothing"
+            raise EmissionError(
+                f"{self.id} ({self.place}) returned {type(event).__name__}, which it does not declare. "
+                f"It declares: {declared}. Add it to the return annotation"
+            )
+        if cause.depth >= self._limits.depth:
+            raise EmissionError(
+                f"{self.id} ({self.place}) would emit {binding.type} at depth {cause.depth + 1}; the limit is {self._limits.depth}. "
+                f"A cycle of events? Look at the chain of {cause.correlationid or cause.id}"
+            )
+        id = caused_id(cause.id, cause.time, f"{self.id}\n{cause.id}\n{index}")
+        return message_of(event, binding, id, cause.correlationid or cause.id, cause, now, self._limits, self.id)
+
+
+def message_of(  # noqa: PLR0913 - one envelope, all that goes into it
+    event: Any, binding: Binding, id: str, correlation: str, cause: Envelope, now: datetime, limits: Limits, who: str
+) -> Message:
+    """Encode one event, checked against its own types (msgspec does not check what Python code constructs)."""
+    try:
+        data = encode(event)
+        binding.decode(data)
+    except (EnvelopeError, TypeError, ValueError, msgspec.MsgspecError, RecursionError) as error:
+        raise EmissionError(f"{who} returned a {type(event).__name__} whose values do not match its types: {error}") from None
+    key = binding.key_of(event) if binding.key_of is not None else None
+    key = id if key is None else str(key)
+    body = encode(
+        Envelope(
+            specversion="1.0",
+            id=id,
+            source=binding.source,
+            type=binding.type,
+            time=now,
+            datacontenttype=_JSON,
+            correlationid=correlation,
+            causationid=cause.id,
+            partitionkey=key,
+            traceparent=cause.traceparent,
+            depth=cause.depth + 1,
+            data=msgspec.Raw(data),
+        )
+    )
+    if len(body) > limits.bytes_out:
+        raise EmissionError(
+            f"{who} returned a {type(event).__name__} of {len(body):,} bytes; the limit is {limits.bytes_out:,}. "
+            f"Send a reference to the large part instead"
+        )
+    return Message(binding.topic, key, id, binding.type, body)
+
+
+def compile_plan(
+    reaction: Reaction[Any, Any, Any], service: Service, wire: Wire, given: Mapping[Any, Any], limits: Limits
+) -> Plan:
+    """The plan of a reaction and of its `exhausted` handler.
+
+    Parameters
+    ----------
+    given:
+        What the service provides, opened, by type.
+    """
+    plan = Plan(reaction, service, wire, given, limits)
+    if reaction.on_exhausted is not None:
+        plan.exhausted = Plan(reaction.on_exhausted, service, wire, given, limits)
+    return plan
+
+
+def _compile_call(
+    reaction: Reaction[Any, Any, Any], kinds: Sequence[str | Provided | None], given: Mapping[Any, Any]
+) -> Callable[[Any, Any, Any, Any], Any]:
+    names: dict[str, Any] = {"function": reaction.function}
+    arguments = ["event"]
+    for number, (parameter, kind) in enumerate(zip(reaction.signature.parameters, kinds, strict=True)):
+        if kind is None:
+            continue  # it has a default
+        if isinstance(kind, Provided):
+            value = f"p{number}"
+            names[value] = given[kind.type]
+        elif kind in (CONTEXT, ERROR):
+            value = kind
+        else:
+            value = f"transaction.resource({kind!r})"
+        arguments.append(f"{parameter.name}={value}")
+    call: Callable[[Any, Any, Any, Any], Any] = eval(  # noqa: S307 - our own text: one call without packing and unpacking
+        f"lambda event, transaction, context, error: function({', '.join(arguments)})", names
+    )
+    return call
+
+
+def run_inline(coroutine: Coroutine[Any, Any, Any], plan: Plan) -> Any:
+    """Run a handler whose store never suspends. If it suspends all the same, it waits for something else than SQL: refuse.
+
+    Raises
+    ------
+    OutsideInTransaction
+        It names the line that awaits.
+    """
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return done.value
+    line = _awaiting(coroutine)
+    coroutine.close()
+    raise OutsideInTransaction(
+        f"{plan.id} awaits something that is not SQL inside its transaction ({line}), which would hold the write lock meanwhile. "
+        f"Give what it calls with service.provide(…), or say policy=Policy(outside=True)"
+    )
+
+
+def _awaiting(coroutine: Any) -> str:
+    """`file:line` of the handler's innermost await that is still the user's code."""
+    line = ""
+    while inspect.iscoroutine(coroutine) and isinstance(coroutine, CoroutineType) and coroutine.cr_frame is not None:
+        if line and "/asyncio/" in coroutine.cr_code.co_filename:
+            break
+        line = f"{coroutine.cr_code.co_filename}:{coroutine.cr_frame.f_lineno}"
+        coroutine = coroutine.cr_await
+    return line

@@ -1,0 +1,134 @@
+"""The relay: publishes what the outbox holds, in order per key, at least once, under the same ids.
+
+A commit only wakes it. It holds buckets of keys by lease, reads their rows in sequence, publishes a window, and deletes what the
+broker has acknowledged. There is no cursor: a row that commits late is still there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from farandole.brokers.base import Broker, PublishResult
+from farandole.errors import BrokerError, StoreError
+from farandole.runtime.signals import Signals
+from farandole.runtime.wake import Wake
+from farandole.stores.base import OutboxRow, Store
+from farandole.world import World
+
+__all__ = ["Relay"]
+
+WINDOW = 500
+LEASE = 10.0
+POLL = 1.0
+
+
+class Relay:
+    """Publishes one service's outbox."""
+
+    def __init__(self, service: str, store: Store, broker: Broker, world: World, signals: Signals) -> None:
+        self._service = service
+        self._store = store
+        self._broker = broker
+        self._world = world
+        self._signals = signals
+        self._token = world.token()
+        self._buckets: list[int] = []
+        self._renew_at = 0.0
+        self._resting: dict[int, float] = {}
+        self._failures = 0
+        self._stopping = False
+        self.woken = Wake()
+
+    def wake(self) -> None:
+        """Something was committed to the outbox."""
+        self.woken.set()
+
+    def stop(self) -> None:
+        """Publish what is there, then stop."""
+        self._stopping = True
+        self.woken.set()
+
+    async def run(self) -> None:
+        """Until `stop`."""
+        try:
+            while True:
+                published = await self._step()
+                if published == 0:
+                    if self._stopping:
+                        return
+                    await self.woken.wait(self._pause())
+        finally:
+            try:
+                await self._store.release_buckets(self._token)
+            except StoreError as error:  # the lease runs out by itself
+                self._signals.trouble(f"{self._service} relay", error)
+
+    async def _step(self) -> int:
+        """Publish one window; give how many messages the broker has now."""
+        self.woken.clear()
+        try:
+            await self._hold()
+            buckets = self._awake()
+            rows = await self._store.outbox(buckets, WINDOW) if buckets else []
+            if not rows:
+                return 0
+            self._world.point("relay.publish:before")
+            results = await self._broker.publish([row.message for row in rows])
+            self._world.point("relay.publish:after")
+            done = await self._settle(rows, results)
+        except (StoreError, BrokerError) as error:
+            self._signals.trouble(f"{self._service} relay", error)
+            self._failures = min(self._failures + 1, 8)
+            if self._stopping:
+                return 0
+            await self._world.sleep(self._backoff())
+            return 0
+        self._failures = 0
+        if done:
+            self._signals.published(self._service, done)
+        return done
+
+    async def _hold(self) -> None:
+        """Keep the buckets' leases alive; they are renewed at half time."""
+        now = self._world.monotonic()
+        if now >= self._renew_at:
+            self._buckets = await self._store.lease_buckets(self._token, LEASE)
+            self._renew_at = now + LEASE / 2
+
+    def _awake(self) -> Sequence[int]:
+        """The buckets held, without those that rest after a failure."""
+        if not self._resting:
+            return self._buckets
+        now = self._world.monotonic()
+        self._resting = {bucket: until for bucket, until in self._resting.items() if until > now}
+        return [bucket for bucket in self._buckets if bucket not in self._resting]
+
+    async def _settle(self, rows: Sequence[OutboxRow], results: Sequence[PublishResult]) -> int:
+        """Delete what the broker has; a key stops at its first failure, so that nothing of it is overtaken."""
+        done: list[int] = []
+        failed: set[int] = set()
+        for row, result in zip(rows, results, strict=True):
+            if result.error is None:
+                if row.bucket not in failed:
+                    done.append(row.seq)
+            elif result.permanent:
+                await self._store.unpublishable(row, result.error)
+                self._signals.failed("(relay)", row.message.id, "dead", result.error)
+            else:
+                failed.add(row.bucket)
+                self._signals.trouble(f"{self._service} relay", BrokerError(result.error))
+        if done:
+            await self._store.published(done)
+        if failed:
+            self._failures = min(self._failures + 1, 8)
+            until = self._world.monotonic() + self._backoff()
+            self._resting.update(dict.fromkeys(failed, until))
+        return len(done)
+
+    def _backoff(self) -> float:
+        return float(0.05 * 2**self._failures * (1 - 0.5 * self._world.random()))
+
+    def _pause(self) -> float:
+        if not self._resting:
+            return POLL
+        return max(0.0, min(POLL, min(self._resting.values()) - self._world.monotonic()))

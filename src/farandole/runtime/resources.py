@@ -1,0 +1,106 @@
+"""Which parameter of a reaction is filled with what: the database, the context, the last error, or what the service provides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, get_args, get_origin
+
+from farandole.errors import DeclarationError
+from farandole.model.reaction import Reaction
+from farandole.model.service import Provided, Service
+from farandole.model.signature import Parameter
+
+__all__ = ["CONTEXT", "DATABASE", "ERROR", "check_parameters", "is_outside", "kind_of"]
+
+CONTEXT = "context"
+ERROR = "error"
+
+# By name, so that declaring a service never imports SQLAlchemy or a driver.
+DATABASE = {
+    "sqlalchemy.ext.asyncio.session.AsyncSession": "session",
+    "sqlalchemy.ext.asyncio.engine.AsyncConnection": "connection",
+    "sqlalchemy.orm.session.Session": "sync_session",
+    "sqlalchemy.engine.base.Connection": "sync_connection",
+    "sqlite3.Connection": "driver",
+    "asyncpg.connection.Connection": "driver",
+}
+_CONTEXT = "farandole.runtime.context.Context"
+_BUILTINS = {"Exception", "BaseException"}
+
+
+def kind_of(parameter: Parameter, provided: Sequence[Provided]) -> str | Provided | None:
+    """What fills a parameter: a kind of database handle, `CONTEXT`, `ERROR`, something provided; None: nothing can."""
+    tp = parameter.type
+    for given in provided:
+        if given.type == tp:
+            return given
+    if get_origin(tp) is Annotated:
+        tp = get_args(tp)[0]
+    if not isinstance(tp, type):
+        return None
+    if tp.__module__ == "builtins" and tp.__name__ in _BUILTINS:
+        return ERROR
+    name = f"{tp.__module__}.{tp.__qualname__}"
+    return CONTEXT if name == _CONTEXT else DATABASE.get(name)
+
+
+def is_outside(reaction: Reaction[Any, Any, Any], service: Service) -> bool:
+    """Whether a reaction reaches out of its transaction: it takes something provided that is not `local`, or is a plain `def`.
+
+    Outside reactions are never batched, and hold no transaction while they run. `Policy(outside=…)` decides otherwise.
+    """
+    if reaction.policy.outside is not None:
+        return reaction.policy.outside
+    if not reaction.signature.is_async:
+        return True
+    kinds = [kind_of(parameter, service.provided) for parameter in reaction.signature.parameters]
+    return any(isinstance(kind, Provided) and not kind.local for kind in kinds)
+
+
+def check_parameters(service: Service) -> None:
+    """Refuse a service with a reaction that has a parameter nobody can fill.
+
+    Raises
+    ------
+    DeclarationError
+        It names reaction, parameter and remedy.
+    """
+    for reaction in service.reactions.values():
+        for part in (reaction, reaction.on_exhausted):
+            if part is None:
+                continue
+            outside = is_outside(part, service)
+            for parameter in part.signature.parameters:
+                kind = kind_of(parameter, service.provided)
+                if kind is None and not parameter.optional:
+                    raise DeclarationError(_nobody(part, parameter, service))
+                if kind == "driver" and outside:
+                    raise DeclarationError(
+                        f"{part.id} ({part.place}) reaches outside, so its database opens only when it is used; a raw connection "
+                        f"cannot. Annotate {parameter.name!r} with AsyncConnection or AsyncSession"
+                    )
+                if isinstance(kind, str) and kind in DATABASE.values():
+                    _check_flavour(part, parameter, kind)
+
+
+def _check_flavour(part: Reaction[Any, Any, Any], parameter: Parameter, kind: str) -> None:
+    blocking = kind.startswith("sync_")
+    if part.signature.is_async and blocking:
+        raise DeclarationError(
+            f"{part.id} ({part.place}) is `async def`, so {parameter.name!r} must be AsyncSession or AsyncConnection; "
+            f"{parameter.type.__name__} is for plain `def`"
+        )
+    if not part.signature.is_async and not blocking:
+        raise DeclarationError(
+            f"{part.id} ({part.place}) is a plain `def`, so {parameter.name!r} must be sqlalchemy.orm.Session or "
+            f"sqlalchemy.Connection; {parameter.type.__name__} is for `async def`"
+        )
+
+
+def _nobody(part: Reaction[Any, Any, Any], parameter: Parameter, service: Service) -> str:
+    name = getattr(parameter.type, "__name__", str(parameter.type))
+    given = ", ".join(getattr(p.type, "__name__", str(p.type)) for p in service.provided) or "nothing"
+    return (
+        f"{part.id} ({part.place}): nobody provides the parameter {parameter.name!r} of type {name}. "
+        f"Add {service.name}.provide({name}, …); it provides {given}, and the runtime AsyncSession, AsyncConnection and Context"
+    )

@@ -1,0 +1,264 @@
+"""The life of an event, from fetch to ack: one worker per lane.
+
+    fetch -> read (decode, route) -> LOCAL:   one transaction for the batch (see `batch`)      -> ack -> wake the relay
+                                     OUTSIDE: into the inbox table, for the scheduler to run   -> ack -> wake the scheduler
+
+What cannot be read becomes a dead letter in the same step. What a consumer that died may have begun on goes through the
+inbox table even in a local lane: there, runs are counted before they begin, so that an event that kills the process dies too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from farandole.brokers.base import Consumer, Delivery
+from farandole.errors import BrokerClosed, BrokerError, EnvelopeError, StoreError
+from farandole.model.envelope import Envelope, decode
+from farandole.model.wire import Binding
+from farandole.runtime.batch import Batch, Work, row_of
+from farandole.runtime.lanes import Lane
+from farandole.runtime.plan import Limits, Plan
+from farandole.runtime.signals import Signals
+from farandole.stores.base import InboxRow, Store
+from farandole.world import World
+
+__all__ = ["Reader", "Worker", "inbox_id"]
+
+BATCH = 100
+IDLE = 1.0
+"""Seconds that a fetch waits for the first event."""
+
+
+class Reader:
+    """Turns deliveries into works, and what cannot be read into dead letters.
+
+    Parameters
+    ----------
+    plans:
+        The plans of the lane.
+    known:
+        For each topic whose owner is declared: all its types. Types beyond them are unknown; on other topics they are none
+        of our business.
+    reports:
+        Whether this lane reports for its service what belongs to no reaction.
+    """
+
+    def __init__(self, service: str, plans: Sequence[Plan], known: dict[str, set[str]], limits: Limits, *, reports: bool = True) -> None:
+        self._service = service
+        self._limits = limits
+        self._known = known
+        self._reports = reports
+        self._routes: dict[str, list[tuple[Binding, list[Plan]]]] = {}
+        self._families: dict[str, str] = {}
+        for plan in plans:
+            for binding in plan.bindings:
+                self._families[binding.family] = binding.type
+                routes = self._routes.setdefault(binding.type, [])
+                for other, takers in routes:
+                    if other is binding:
+                        takers.append(plan)
+                        break
+                else:
+                    routes.append((binding, [plan]))
+
+    def read(self, deliveries: Sequence[Delivery]) -> tuple[list[Work], list[InboxRow]]:
+        """The works of a fetched batch in order, and the dead letters."""
+        works: list[Work] = []
+        dead: list[InboxRow] = []
+        for index, delivery in enumerate(deliveries):
+            if delivery.type and delivery.type not in self._routes and not self._strange(delivery.topic, delivery.type):
+                continue
+            try:
+                if len(delivery.body) > self._limits.bytes_in:
+                    raise EnvelopeError(f"too large: {len(delivery.body):,} bytes; the limit is {self._limits.bytes_in:,}")  # noqa: TRY301
+                envelope = decode(delivery.body)
+            except EnvelopeError as error:
+                dead += self._undecodable(delivery, str(error))
+                continue
+            routes = self._routes.get(envelope.type)
+            if routes is None:
+                strange = self._strange(delivery.topic, envelope.type)
+                if strange:
+                    dead += self._undecodable(delivery, strange)
+                continue
+            for binding, plans in routes:
+                self._route(delivery, index, envelope, binding, plans, works, dead)
+        return works, dead
+
+    def _route(  # noqa: PLR0913 - the inner loop of `read`
+        self,
+        delivery: Delivery,
+        index: int,
+        envelope: Envelope,
+        binding: Binding,
+        plans: list[Plan],
+        works: list[Work],
+        dead: list[InboxRow],
+    ) -> None:
+        id, key = inbox_id(envelope), envelope.partitionkey or delivery.key or envelope.id
+        try:
+            event = binding.decode(bytes(envelope.data))
+        except EnvelopeError as error:
+            dead += [
+                InboxRow(
+                    reaction=plan.id, id=id, key=key, topic=delivery.topic, body=delivery.body,
+                    state="dead", blocks=False, reason=str(error), place=plan.place, error="EnvelopeError",
+                )
+                for plan in plans
+            ]  # fmt: skip
+            return
+        for plan in plans:
+            works.append(Work(plan, id, key, event, envelope, delivery.topic, delivery.body, index))
+
+    def _strange(self, topic: str, wire_type: str) -> str | None:
+        """Why this type should not be here, or None: it is another's business."""
+        known = self._known.get(topic)
+        if known is not None and wire_type not in known:
+            return f"unknown type {wire_type!r}: the owner of {topic} declares {', '.join(sorted(known))}"
+        family = wire_type.rstrip("0123456789")
+        if wire_type not in self._routes and family in self._families:
+            return f"unknown version {wire_type!r}: {self._service} reads {self._families[family]}"
+        return None
+
+    def _undecodable(self, delivery: Delivery, reason: str) -> list[InboxRow]:
+        if not self._reports:
+            return []
+        place = f"{delivery.topic}[{delivery.partition}]@{delivery.position}"
+        return [
+            InboxRow(
+                reaction=f"{self._service}.(envelope)", id=delivery.id or place, key=delivery.key or place, topic=delivery.topic,
+                body=delivery.body, state="dead", blocks=False, reason=reason, place=place, error="EnvelopeError",
+            )
+        ]  # fmt: skip
+
+
+def inbox_id(envelope: Envelope) -> str:
+    """The identity of an event in the inbox: its id where that is a UUID, else source and id together (CloudEvents' own rule)."""
+    return envelope.id if len(envelope.id) == 36 else f"{envelope.source}#{envelope.id}"
+
+
+class Worker:
+    """Feeds one lane."""
+
+    def __init__(  # noqa: PLR0913 - assembled by the host only
+        self,
+        lane: Lane,
+        reader: Reader,
+        store: Store,
+        consumer: Consumer,
+        world: World,
+        signals: Signals,
+        *,
+        wake_relay: Callable[[], None],
+        wake_scheduler: Callable[[], None],
+        concurrency: int,
+        bound: Callable[[str], int],
+    ) -> None:
+        self._lane = lane
+        self._reader = reader
+        self._store = store
+        self._consumer = consumer
+        self._world = world
+        self._signals = signals
+        self._batch = Batch(store, world, signals)
+        self._wake_relay = wake_relay
+        self._wake_scheduler = wake_scheduler
+        self._names = frozenset(reaction.id for reaction in lane.reactions)
+        self._room = 4 * concurrency + BATCH
+        self._bound = bound
+        self._stopping = False
+        self._trouble = 0
+        self.busy = False
+
+    async def run(self) -> None:
+        """Until `stop`."""
+        try:
+            while not self._stopping:
+                await self._step()
+        finally:
+            await self._consumer.close()
+
+    def stop(self) -> None:
+        """Finish what was fetched, then leave the group."""
+        self._stopping = True
+        self._consumer.wake()
+
+    async def _step(self) -> None:
+        deliveries: Sequence[Delivery] = ()
+        try:
+            limit = await self._free() if self._lane.outside else BATCH
+            if limit <= 0:
+                await self._world.sleep(0.05)
+                return
+            deliveries = await self._consumer.fetch(limit, IDLE)
+            if not deliveries:
+                return
+            self.busy = True
+            if self._stopping:
+                await self._consumer.release(deliveries)
+                return
+            await self._handle(deliveries)
+            self._trouble = 0
+        except (StoreError, BrokerError) as error:
+            if isinstance(error, BrokerClosed) and self._stopping:
+                return
+            await self._recover(deliveries, error)
+        finally:
+            self.busy = False
+
+    async def _handle(self, deliveries: Sequence[Delivery]) -> None:
+        works, dead = self._reader.read(deliveries)
+        suspects = any(delivery.redelivered for delivery in deliveries)
+        settle = self._ingest if self._lane.outside or suspects else self._run
+        stopped_at = await settle(works, dead) if works or dead else None
+        if stopped_at is None:
+            await self._consumer.ack(deliveries)
+            return
+        if stopped_at > 0:
+            await self._consumer.ack(deliveries[:stopped_at])
+        await self._consumer.release(deliveries[stopped_at:])
+        await self._world.sleep(0.25)  # a key has too many waiting: the lane pauses
+
+    async def _run(self, works: list[Work], dead: list[InboxRow]) -> int | None:
+        """Local: one transaction for all."""
+        result = await self._batch.run(works, dead)
+        if result.emitted:
+            self._wake_relay()
+        if result.parked:
+            self._wake_scheduler()
+        if result.handled:
+            self._signals.handled(self._lane.group, result.handled)
+        if result.duplicates:
+            self._signals.duplicates(self._lane.group, result.duplicates)
+        return result.stopped_at
+
+    async def _ingest(self, works: list[Work], dead: list[InboxRow]) -> int | None:
+        """Outside, or under suspicion: into the table; the scheduler runs them one by one."""
+        if dead:
+            await self._batch.run((), dead)
+        taken, new = await self._store.ingest([row_of(work) for work in works], self._bound)
+        self._wake_scheduler()
+        if taken > new:
+            self._signals.duplicates(self._lane.group, taken - new)
+        return None if taken == len(works) else works[taken].delivery
+
+    async def _free(self) -> int:
+        """How many more events the table should take: it is a buffer, not a store."""
+        return min(BATCH, self._room - await self._store.waiting(self._names))
+
+    async def _recover(self, deliveries: Sequence[Delivery], error: Exception) -> None:
+        """Database or broker down: nothing was acknowledged. Give back what was fetched, wait, try again."""
+        self._signals.trouble(self._lane.group, error)
+        if deliveries:
+            await _quietly(self._consumer.release, deliveries)
+        self._trouble = min(self._trouble + 1, 8)
+        if not self._stopping:
+            await self._world.sleep(0.05 * 2**self._trouble * (1 - 0.5 * self._world.random()))
+
+
+async def _quietly(give_back: Callable[[Sequence[Delivery]], Awaitable[None]], deliveries: Sequence[Delivery]) -> None:
+    """A broker that is down cannot take anything back; it delivers again what was not acknowledged."""
+    try:
+        await give_back(deliveries)
+    except BrokerError:
+        return
