@@ -1,0 +1,69 @@
+"""Checks what a broker is given, its URL and subscriptions, and names the mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from urllib.parse import parse_qsl
+
+from farandole.brokers.base import Subscription
+from farandole.errors import ConfigurationError
+
+__all__ = ["DEFAULT_PARTITIONS", "check_subscription", "parse_url", "partition_count"]
+
+DEFAULT_PARTITIONS = 12
+_MOST_PARTITIONS = 1024
+
+
+def parse_url(url: str, known: Collection[str]) -> tuple[str, dict[str, str]]:
+    """Split `scheme://rest?name=value&...` into rest and options.
+
+    Raises
+    ------
+    ConfigurationError
+        There is no `://`, or an option is not among `known`.
+    """
+    head, _, query = url.partition("?")
+    scheme, found, rest = head.partition("://")
+    if not found:
+        raise ConfigurationError(f"broker URL {url!r}: expected {scheme.partition(':')[0]}://…")
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    for name in options:
+        if name not in known:
+            raise ConfigurationError(f"broker URL {url!r}: unknown option {name!r}. Known are: {', '.join(sorted(known))}")
+    return rest, options
+
+
+def partition_count(url: str, options: dict[str, str]) -> int | None:
+    """The option `partitions`, or None where the URL does not say.
+
+    Raises
+    ------
+    ConfigurationError
+        It is no number from 1 to 1024.
+    """
+    text = options.get("partitions")
+    if text is None:
+        return None
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= _MOST_PARTITIONS:
+        raise ConfigurationError(f"broker URL {url!r}: expected partitions to be a number from 1 to {_MOST_PARTITIONS}, got: {text!r}")
+    return int(text)
+
+
+def check_subscription(subscription: Subscription) -> None:
+    """Refuse what no broker can do.
+
+    Raises
+    ------
+    ConfigurationError
+        No topics, an empty group, or a start without a time zone.
+    """
+    if not subscription.topics:
+        raise ConfigurationError(f"{subscription}: name at least one topic")
+    if subscription.group == "":
+        raise ConfigurationError(f"{subscription}: a group needs a name; None makes a listener of its own")
+    start = subscription.start
+    if isinstance(start, datetime) and start.tzinfo is None:
+        raise ConfigurationError(f"{subscription}: start= needs an aware datetime, such as datetime.now(UTC)")
+    if isinstance(start, str) and start not in ("beginning", "end"):
+        raise ConfigurationError(f'{subscription}: start= is "beginning", "end", an offset or an aware datetime')

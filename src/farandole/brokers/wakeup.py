@@ -1,0 +1,122 @@
+"""How a waiting consumer learns that something came: a bell within the process, datagrams between processes of one machine.
+
+Datagrams are a courtesy: whoever misses one finds out by polling. Nothing here raises where sockets do not work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import tempfile
+from collections.abc import Callable
+from hashlib import blake2b
+from pathlib import Path
+
+__all__ = ["Bell", "Wakeup"]
+
+_LONGEST_PATH = 100  # bytes that every system takes as the address of a socket
+
+
+class Bell:
+    """Rung by whoever has news; one consumer waits for it. A ring before the wait is not lost."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+        self.ring = self._event.set
+        self.still = self._event.clear
+
+    async def wait(self, seconds: float) -> None:
+        """Until it rings, at most so many seconds."""
+        timer = asyncio.get_running_loop().call_later(seconds, self.ring)
+        try:
+            await self._event.wait()
+        finally:
+            timer.cancel()
+
+
+class Wakeup:
+    """A socket of ours in a folder beside the file, and the others' in it.
+
+    Parameters
+    ----------
+    file:
+        The shared file; the folder is `<file>-wake`.
+    name:
+        Ours, unlike all others.
+    arrived:
+        Called with what others told since the last call.
+    """
+
+    def __init__(self, file: Path, name: str, arrived: Callable[[set[bytes]], None]) -> None:
+        self._folder = folder_of(file)
+        self._path = str(self._folder / name)
+        self._name = name
+        self._arrived = arrived
+        self._socket: socket.socket | None = None
+        self._peers: list[str] = []
+        self._seen = -1
+
+    def open(self) -> None:
+        """Begin to listen, where sockets work."""
+        if not hasattr(socket, "AF_UNIX"):
+            return
+        ours = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            ours.setblocking(False)
+            ours.bind(self._path)
+            asyncio.get_running_loop().add_reader(ours, self._receive)
+        except (OSError, NotImplementedError):  # polling remains
+            ours.close()
+            return
+        self._socket = ours
+
+    def tell(self, what: bytes) -> None:
+        """One datagram to each of the others. Addresses that nobody listens at any more are removed."""
+        if self._socket is None:
+            return
+        for peer in self._others():
+            try:
+                self._socket.sendto(what, peer)
+            except BlockingIOError:  # its queue is full: it will wake anyway
+                continue
+            except OSError:  # it died without closing
+                with contextlib.suppress(OSError):
+                    Path(peer).unlink()
+
+    def close(self) -> None:
+        """Stop listening. Twice is fine."""
+        if self._socket is not None:
+            asyncio.get_running_loop().remove_reader(self._socket)
+            self._socket.close()
+            self._socket = None
+            with contextlib.suppress(OSError):
+                Path(self._path).unlink()
+
+    def _others(self) -> list[str]:
+        try:
+            changed = self._folder.stat().st_mtime_ns
+            if changed != self._seen:
+                self._peers = sorted(str(path) for path in self._folder.iterdir() if path.name != self._name)
+                self._seen = changed
+        except OSError:
+            self._peers = []
+        return self._peers
+
+    def _receive(self) -> None:
+        told: set[bytes] = set()
+        with contextlib.suppress(OSError):
+            while self._socket is not None:
+                told.add(self._socket.recv(16))
+        if told:
+            self._arrived(told)
+
+
+def folder_of(file: Path) -> Path:
+    """Where the sockets of a file live: beside it, or in the folder for temporary files where that path is too long."""
+    beside = Path(f"{file}-wake")
+    if len(os.fsencode(beside)) + 34 <= _LONGEST_PATH:
+        return beside
+    return Path(tempfile.gettempdir()) / f"farandole-{blake2b(os.fsencode(file), digest_size=8).hexdigest()}"
