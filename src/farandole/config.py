@@ -29,10 +29,21 @@ from farandole.model.choreography import Choreography
 from farandole.model.policy import Settled
 from farandole.model.reaction import OnCommand
 
-__all__ = ["Config", "check_services", "check_window", "load", "make_folder", "nearest", "parse_duration", "sqlite_path", "without_password"]
+__all__ = [
+    "Config",
+    "check_services",
+    "check_window",
+    "load",
+    "make_folder",
+    "nearest",
+    "parse_duration",
+    "sqlite_path",
+    "without_password",
+]
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|[smhdw]?)")
+_A_DURATION = 'a duration such as "30s", "5m" or "7d", or seconds, more than 0'
 _FILES = (("pyproject.toml", "[tool.farandole] "), ("farandole.toml", ""))
 _VARIABLE = "FARANDOLE_"
 _OTHER_VARIABLES = frozenset({"DEBUG", "SHARED"})  # read elsewhere
@@ -209,18 +220,16 @@ def parse_duration(value: Any) -> float:
         It is no duration, or not more than 0.
     """
     match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
+    seconds = 0.0
     if match:
         seconds = float(match[1]) * _UNITS[match[2] or "s"]
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         seconds = float(value)
-    else:
-        raise ValueError
     if not 0 < seconds < float("inf"):
-        raise ValueError
+        raise ValueError(f"expected {_A_DURATION}, got: {value!r}")
     return seconds
 
 
-_A_DURATION = 'a duration such as "30s", "5m" or "7d", or seconds, more than 0'
 _KEYS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "app": ('"module:variable" such as "examples.shop:shop"', _app),
     "broker": ('a URL such as "sqlite:///broker.db"', _url),
@@ -260,7 +269,9 @@ def check_services(choreography: Choreography, services: Collection[str]) -> Non
     """
     for name in services:
         if name not in choreography.services:
-            raise ConfigurationError(f"services: {choreography.name!r} has no service {name!r}. {nearest(name, choreography.services)}")
+            raise ConfigurationError(
+                f"services: {choreography.name!r} has no service {name!r}. {nearest(name, choreography.services)}"
+            )
 
 
 def make_folder(url: str) -> None:
@@ -289,7 +300,7 @@ def sqlite_path(url: str) -> Path | None:
 
 def without_password(url: str) -> str:
     """A URL that may be shown."""
-    return re.sub(r"(?<=://)([^/@:]*):[^/]*@", r"\1:***@", url)
+    return re.sub(r"(?<=://)([^/@:]*):.*@", r"\1:***@", url)
 
 
 def nearest(name: str, known: Collection[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Any
 
 from cyclopts import Parameter
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -23,7 +23,7 @@ from farandole.world import World
 
 __all__ = ["COMMANDS"]
 
-T = TypeVar("T")
+Change = Callable[[Store, list[InboxRow]], Awaitable[int]]
 _CHUNK = 100  # rows per transaction: progress is seen, and running services get the write lock in between
 
 
@@ -72,21 +72,35 @@ class Which:
         return any((self.service, self.reaction, self.error, self.place, self.id, self.text))
 
 
-async def _on_stores(target: Target, act: Callable[[str, Store], Awaitable[T]]) -> dict[str, T]:
-    """Do something in each service's database that exists."""
-    async with target.stores(World()) as stores:
-        return {service: await act(service, store) for service, store in stores.items()}
+@Parameter(name="*")
+@dataclass(kw_only=True)
+class How:
+    """How dead letters are changed.
+
+    Parameters
+    ----------
+    all
+        All of them: needed where nothing narrows them down.
+    dry_run
+        Only say what would be done.
+    json
+        Print JSON.
+    """
+
+    all: bool = False
+    dry_run: bool = False
+    json: bool = False
 
 
 def _read(which: Which, limit: int | None = None) -> tuple[Target, list[tuple[str, InboxRow]]]:
     """The dead letters, each with its service."""
     target = find(which.app, which.service, None, which.database)
 
-    async def read(service: str, store: Store) -> list[InboxRow]:
-        return await store.dead(which.filter, limit)
+    async def read() -> list[tuple[str, InboxRow]]:
+        async with target.stores(World()) as stores:
+            return [(service, row) for service, store in stores.items() for row in await store.dead(which.filter, limit)]
 
-    found = asyncio.run(_on_stores(target, read))
-    return target, [(service, row) for service, rows in found.items() for row in rows]
+    return target, asyncio.run(read())
 
 
 def list_(which: Which | None = None, *, json: bool = False) -> int:
@@ -108,7 +122,13 @@ def list_(which: Which | None = None, *, json: bool = False) -> int:
     now = World().time()
     table = Table("count", "reaction", "error", "place", "newest", "reason of the newest", "its id", box=None, pad_edge=False)
     for entry in groups:
-        texts = (entry["reaction"], entry["error"] or "-", entry["place"] or "-", f"{ago(now - entry['newest'])} ago", entry["reason"] or "-")
+        texts = (
+            entry["reaction"],
+            entry["error"] or "-",
+            entry["place"] or "-",
+            f"{ago(now - entry['newest'])} ago",
+            entry["reason"] or "-",
+        )
         table.add_row(str(entry["count"]), *(Text(plain(text)) for text in texts), Text(plain(entry["ids"][-1])))
     console().print(table)
     return FINE
@@ -138,34 +158,24 @@ def show(id: str | None = None, /, which: Which | None = None, *, limit: int = 1
     return _found(rows)
 
 
-def retry(
-    id: str | None = None, /, which: Which | None = None, *, all: bool = False, force: bool = False, dry_run: bool = False, json: bool = False
-) -> int:
+def retry(id: str | None = None, /, which: Which | None = None, how: How | None = None, *, force: bool = False) -> int:
     """Try dead letters again, with all their attempts.
 
     Parameters
     ----------
     id
         Only this event.
-    all
-        All of them: needed where nothing narrows them down.
     force
         Also what an `exhausted` handler has closed: others may have acted on its failure already.
-    dry_run
-        Only say what would be done.
-    json
-        Print JSON.
     """
 
     async def again(store: Store, rows: list[InboxRow]) -> int:
         return await store.retry_dead(rows, force=force)
 
-    return _change("retry", "retried", again, id, which, all=all, dry_run=dry_run, json=json)
+    return _change("retry", "retried", again, id, which or Which(), how or How())
 
 
-def discard(
-    id: str | None = None, /, which: Which | None = None, *, reason: str, all: bool = False, dry_run: bool = False, json: bool = False
-) -> int:
+def discard(id: str | None = None, /, which: Which | None = None, how: How | None = None, *, reason: str) -> int:
     """Give dead letters up for good: they become skipped, with a reason.
 
     Parameters
@@ -174,12 +184,6 @@ def discard(
         Only this event.
     reason
         Why; it is kept.
-    all
-        All of them: needed where nothing narrows them down.
-    dry_run
-        Only say what would be done.
-    json
-        Print JSON.
     """
     if not reason.strip():
         raise ConfigurationError("--reason: expected a text that tells others why, got an empty one")
@@ -187,52 +191,40 @@ def discard(
     async def away(store: Store, rows: list[InboxRow]) -> int:
         return await store.discard_dead(rows, reason)
 
-    return _change("discard", "discarded", away, id, which, all=all, dry_run=dry_run, json=json)
+    return _change("discard", "discarded", away, id, which or Which(), how or How())
 
 
-def _change(
-    verb: str,
-    participle: str,
-    change: Callable[[Store, list[InboxRow]], Awaitable[int]],
-    id: str | None,
-    which: Which | None,
-    *,
-    all: bool,
-    dry_run: bool,
-    json: bool,
-) -> int:
-    which = which or Which()
+def _change(verb: str, participle: str, change: Change, id: str | None, which: Which, how: How) -> int:
     which.id = id or which.id
-    if which.narrows == all:
+    if which.narrows == how.all:
         raise ConfigurationError(
             f"dead {verb}: --all and filters exclude each other"
-            if all
+            if how.all
             else f"dead {verb}: which ones? Give an id or a filter such as --reaction payments.charge, or --all"
         )
     target, found = _read(which)
-    rows: dict[str, list[InboxRow]] = {}
-    for service, row in found:
-        rows.setdefault(service, []).append(row)
-    changed = 0 if dry_run or not found else asyncio.run(_in_chunks(verb, target, rows, change))
-    if json:
-        print_json({"matched": len(found), participle: changed, "dry_run": dry_run, "ids": [row.id for _, row in found]})
-    elif dry_run:
+    changed = 0 if how.dry_run or not found else asyncio.run(_in_chunks(verb, target, found, change))
+    if how.json:
+        ids = [row.id for _, row in found]
+        print_json({"matched": len(found), participle: changed, "dry_run": how.dry_run, "ids": ids})
+    elif how.dry_run:
         console().print(f"would {verb} {len(found)}: " + (", ".join(plain(row.id) for _, row in found) or "none match"))
     else:
         console().print(f"{participle} {changed} of {len(found)}")
-    if not dry_run and changed < len(found):
-        console(stderr=True).print("the rest was closed, or has changed meanwhile. See: farandole dead list")
-    return FINE if found and (dry_run or changed == len(found)) else FINDINGS
+    if not how.dry_run and changed < len(found):
+        console(stderr=True).print("the rest is closed, or has changed meanwhile. See: farandole dead list")
+    return FINE if found and (how.dry_run or changed == len(found)) else FINDINGS
 
 
-async def _in_chunks(
-    verb: str, target: Target, rows: dict[str, list[InboxRow]], change: Callable[[Store, list[InboxRow]], Awaitable[int]]
-) -> int:
+async def _in_chunks(verb: str, target: Target, found: list[tuple[str, InboxRow]], change: Change) -> int:
+    rows: dict[str, list[InboxRow]] = {}
+    for service, row in found:
+        rows.setdefault(service, []).append(row)
     out = console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     changed = 0
     with Progress(*columns, console=out, disable=not out.is_terminal) as bar:
-        task = bar.add_task(verb, total=sum(map(len, rows.values())))
+        task = bar.add_task(verb, total=len(found))
         async with target.stores(World(), rows) as stores:
             for service, store in stores.items():
                 mine = rows[service]

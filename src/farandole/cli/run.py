@@ -12,7 +12,7 @@ from rich.tree import Tree
 
 from farandole.cli.output import console
 from farandole.cli.target import Target, find
-from farandole.config import without_password
+from farandole.config import check_window, make_folder, without_password
 from farandole.model.wire import Wire
 from farandole.runtime.lanes import Lane, lanes_of
 
@@ -39,13 +39,18 @@ def run(
         The URL of a service's database, with {service} for its name.
     """
     target = find(app, service, broker, database)
-    return asyncio.run(_serve(target, broker, database))
+    check_window(target.choreography, target.config.window)
+    return asyncio.run(_serve(target))
 
 
-async def _serve(target: Target, broker: str | None, database: str | None) -> int:
+async def _serve(target: Target) -> int:
     from farandole import host
 
     config = target.config
+    databases = config.database_urls(target.choreography.services)
+    for url in (config.broker, *(databases[name] for name in target.services)):
+        make_folder(url)
+    options = host.Options(window=config.window, drain=config.shutdown)
     out = console(stderr=True)
     loop, this = asyncio.get_running_loop(), asyncio.current_task()
     running: App | None = None
@@ -65,7 +70,9 @@ async def _serve(target: Target, broker: str | None, database: str | None) -> in
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number)
     try:
-        async with host.open(target.choreography, services=target.services, broker=broker, database=database) as running:
+        async with host.open(
+            target.choreography, services=target.services, broker=config.broker, database=databases, options=options
+        ) as running:
             out.print(_overview(target))
             out.print("running; Ctrl-C stops")
             if told:  # between the opening and now

@@ -55,8 +55,8 @@ def status(
     """
     try:
         oldest = None if max_age is None else parse_duration(max_age)
-    except ValueError:
-        raise ConfigurationError(f'--max-age: expected a duration such as "30s" or "5m", got: {max_age!r}') from None
+    except ValueError as error:
+        raise ConfigurationError(f"--max-age: {error}") from None
     target = find(app, service, broker, database)
     figures = asyncio.run(_figures(target, World()))
     findings = _findings(figures, fail_on_dead=fail_on_dead, max_lag=max_lag, max_age=oldest)
@@ -108,7 +108,6 @@ def _table(figures: dict[str, Any]) -> Table:
         store = both["database"]
         cells = ["no database yet", *[""] * 6]
         if store is not None:
-            ages = [ago(store["outbox_age"])]
             counts = (str(store[name]) for name in ("parked", "parked_keys", "due_retries", "claimed", "dead"))
             cells = [str(store["outbox"]), ago(store["outbox_age"]), *counts]
         lanes = list(both["lag"].items()) or [("", "")]

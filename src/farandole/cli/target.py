@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from traceback import extract_tb
 
 from farandole.brokers import open_broker
@@ -40,7 +40,9 @@ class Target:
         url = self.config.broker
         path = sqlite_path(url)
         if url.startswith("memory:"):
-            raise ConfigurationError(f"the broker {url} lives inside one process, so nothing can be seen from here. Use sqlite:///broker.db")
+            raise ConfigurationError(
+                f"the broker {url} lives inside one process, so nothing can be seen from here. Use sqlite:///broker.db"
+            )
         if path is not None and not path.exists():
             raise ConfigurationError(f"the broker {url} does not exist: start the services first, or give its URL with --broker")
         broker = open_broker(url, world)
@@ -97,7 +99,7 @@ def load_app(name: str) -> Choreography:
         There is no such module or variable, importing it fails, or it is no choreography.
     """
     module_name, _, variable = name.partition(":")
-    here = os.getcwd()
+    here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
     try:

@@ -19,7 +19,14 @@ __all__ = ["trace"]
 
 
 def trace(
-    id: str, /, app: str | None = None, *, broker: str | None = None, database: str | None = None, data: bool = False, json: bool = False
+    id: str,
+    /,
+    app: str | None = None,
+    *,
+    broker: str | None = None,
+    database: str | None = None,
+    data: bool = False,
+    json: bool = False,
 ) -> int:
     """Show what an event caused, as a tree: service, time since its cause, and what became of it.
 
@@ -53,7 +60,9 @@ def trace(
     return FINE if chains else FINDINGS
 
 
-async def _look(target: Target, sought: str, world: World) -> tuple[list[Envelope], dict[str, list[tuple[str, InboxRow]]], Teller]:
+async def _look(
+    target: Target, sought: str, world: World
+) -> tuple[list[Envelope], dict[str, list[tuple[str, InboxRow]]], Teller]:
     wire = Wire(target.choreography)
     topics = tuple(sorted({binding.topic for binding in wire.by_class.values() if binding.topic}))
     async with target.broker(world) as broker:

@@ -176,5 +176,5 @@ def _moment(node: Node) -> float:
 
 
 def _known(node: Node) -> Envelope:
-    assert node.envelope is not None  # noqa: S101 - only nodes made from envelopes come here
+    assert node.envelope is not None
     return node.envelope
