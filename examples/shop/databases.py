@@ -1,0 +1,76 @@
+"""Looks into the shop's databases and the gateway's ledger from outside, reading only, whether the shop runs, stopped or crashed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, NullPool, create_engine, make_url, text
+
+from farandole import ConfigurationError
+
+__all__ = ["LEDGER", "Databases", "looking"]
+
+LEDGER = "gateway"
+
+
+class Databases:
+    """Where everything is.
+
+    Parameters
+    ----------
+    database:
+        A URL with `{service}` in it, or a URL per service, as the host takes it.
+    ledger:
+        The gateway's file.
+    """
+
+    def __init__(self, database: str | Mapping[str, str], ledger: Path) -> None:
+        self._database = database
+        self._ledger = ledger
+        self._engines: dict[str, Engine] = {}
+
+    def rows(self, service: str, sql: str, **values: Any) -> list[tuple[Any, ...]]:
+        """What a query gives, in a service's database or the gateway's ledger (`LEDGER`).
+
+        Raises
+        ------
+        ConfigurationError
+            There is no such database.
+        """
+        if service not in self._engines:
+            self._engines[service] = self._open(service)
+        with self._engines[service].connect() as connection:
+            return [tuple(row) for row in connection.execute(text(sql), values)]
+
+    def one(self, service: str, sql: str, **values: Any) -> Any:
+        """The first value of the first row, 0 where it is null."""
+        return self.rows(service, sql, **values)[0][0] or 0
+
+    def close(self) -> None:
+        """Let go of what was opened."""
+        for engine in self._engines.values():
+            engine.dispose()
+        self._engines.clear()
+
+    def _open(self, service: str) -> Engine:
+        if service == LEDGER:
+            url = make_url(f"sqlite:///{self._ledger}")
+        else:
+            named = self._database if isinstance(self._database, str) else self._database[service]
+            url = make_url(named.replace("{service}", service)).set(query={})  # options after the ? are the host's
+        if url.get_backend_name() == "sqlite" and not (url.database and Path(url.database).is_file()):
+            raise ConfigurationError(f"{service}: there is no database at {url}. Run the shop first, on files")
+        return create_engine(url, poolclass=NullPool)
+
+
+@contextmanager
+def looking(database: str | Mapping[str, str], ledger: Path) -> Iterator[Databases]:
+    """Databases to look into, for as long as the `with` lasts."""
+    databases = Databases(database, ledger)
+    try:
+        yield databases
+    finally:
+        databases.close()

@@ -1,0 +1,1 @@
+"""The services of the shop, each with its own database."""

@@ -1,0 +1,309 @@
+"""`farandole demo`: sends real or made-up orders through the shop, and shows what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from farandole.errors import ConfigurationError
+from farandole.world import World
+
+__all__ = ["demo"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What to do, where."""
+
+    invoices: list[Any]
+    stock: dict[str, int]
+    broker: str
+    database: str
+    ledger: Path
+    duplicates: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """What came of it."""
+
+    figures: Any
+    counters: dict[str, int]
+    seconds: float
+    dead_letters: int
+    violations: dict[str, list[str]]
+    chain: Any
+
+    @property
+    def fine(self) -> bool:
+        return not any(self.violations.values()) and not self.figures.open
+
+    @property
+    def workflows_per_second(self) -> float:
+        figures = self.figures
+        return round((figures.placed + figures.returns_accepted + figures.returns_partial) / max(self.seconds, 1e-9), 1)
+
+
+def demo(  # noqa: PLR0913 - each is a flag
+    *,
+    orders: Path | None = None,
+    invoices: int = 300,
+    stock: Literal["plenty", "scarce"] = "scarce",
+    declines: float = 0.05,
+    timeouts: float = 0.1,
+    duplicates: float = 0.1,
+    seed: int = 0,
+    data: Path | None = None,
+    broker: str | None = None,
+    database: str | None = None,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> int:
+    """Run the shop example: seven services, a saga with compensation, returns, and a gateway that is not always there.
+
+    Exit code 0 if every invariant holds and nothing is left open, 1 otherwise.
+
+    Parameters
+    ----------
+    orders
+        A CSV file of the "Online Retail" shape, plain or .gz; without it, orders are made up.
+    invoices
+        How many to make up.
+    stock
+        plenty: enough for every order; scarce: some goods run out.
+    declines
+        The share of orders whose card is declined, 0 to 1.
+    timeouts
+        The share of gateway calls that get no answer, 0 to 1.
+    duplicates
+        The share of events that are delivered again, 0 to 1.
+    seed
+        The same seed makes the same orders and the same weather.
+    data
+        Keep databases and log in this folder; a run in the same folder goes on where the last one stopped.
+    broker
+        The broker's URL; by default a file in the data folder.
+    database
+        The URL of a service's database, with {service} for its name; by default a file in the data folder.
+    json
+        Print one JSON object.
+    """
+    _expect_share("--duplicates", duplicates)
+    shop = _shop_package()
+    weather = shop("gateway").Weather(declines, timeouts, seed)
+    read = shop("reader").read_invoices(orders) if orders else shop("generator").generate(_positive(invoices), seed)
+    with _folder(data) as folder, _environment(weather, folder / "gateway.db"):
+        plan = _Plan(
+            invoices=read,
+            stock=shop("stock").initial_stock(read, stock, seed),
+            broker=broker or f"sqlite:///{folder}/broker.db",
+            database=database or f"sqlite:///{folder}/{{service}}.db",
+            ledger=folder / "gateway.db",
+            duplicates=duplicates,
+            seed=seed,
+        )
+        with _progress(len(read), quiet=json) as step:
+            result = asyncio.run(_run(shop, plan, step, World()))
+    _print_json(result) if json else _print_summary(result)
+    return 0 if result.fine else 1
+
+
+def _shop_package() -> Callable[[str], Any]:
+    """A way to the modules of the shop: as installed, or in a checkout."""
+    try:
+        import_module("farandole.examples.shop")
+        name = "farandole.examples.shop"
+    except ModuleNotFoundError as error:
+        if error.name is None or not "farandole.examples.shop".startswith(error.name):
+            raise
+        root = Path(__file__).parents[3]
+        if not (root / "examples" / "shop" / "__init__.py").is_file():
+            raise ConfigurationError("the shop example is not installed. Install farandole again, from its wheel or checkout") from None
+        if str(root) not in sys.path:
+            sys.path.append(str(root))
+        name = "examples.shop"
+    return lambda module: import_module(f"{name}.{module}" if module else name)
+
+
+@contextmanager
+def _folder(data: Path | None) -> Iterator[Path]:
+    if data is None:
+        with tempfile.TemporaryDirectory(prefix="farandole-demo-") as folder:
+            yield Path(folder)
+        return
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"--data {data}: cannot be made ({error.strerror}). Give a folder that can be written") from None
+    yield data
+
+
+@contextmanager
+def _environment(weather: Any, ledger: Path) -> Iterator[None]:
+    """The payments service learns from the environment where its gateway is; afterwards all is as before."""
+    told = {
+        "SHOP_LEDGER": str(ledger),
+        "SHOP_DECLINES": str(weather.declines),
+        "SHOP_TIMEOUTS": str(weather.timeouts),
+        "SHOP_SEED": str(weather.seed),
+    }
+    before = {name: os.environ.get(name) for name in told}
+    os.environ.update(told)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+async def _run(shop: Callable[[str], Any], plan: _Plan, step: Callable[[Any], None], world: World) -> _Result:
+    """Open the shop, send everything, wait until nothing is under way, and look."""
+    from farandole.brokers import open_broker
+    from farandole.host import open as open_host
+
+    broker = open_broker(plan.broker, world)
+    await broker.open()
+    repeating = shop("duplicates").Duplicating(broker, plan.duplicates, plan.seed)
+    driver = shop("driver")
+    numbers = [invoice.number for invoice in plan.invoices]
+    try:
+        with shop("databases").looking(plan.database, plan.ledger) as databases:
+            async with open_host(shop("").shop, broker=repeating, database=plan.database, world=world) as app:
+                await driver.fill_shelves(app, plan.stock)
+                began = world.monotonic()
+                await driver.submit(app, plan.invoices, databases=databases, world=world, done=step)
+                seconds = world.monotonic() - began
+                await app.idle()
+                dead = sum([(await app.store(name).status()).dead for name in app.services])
+                counters = dict(app.counters)
+            return _Result(
+                figures=shop("figures").read_figures(databases, numbers),
+                counters=counters,
+                seconds=seconds,
+                dead_letters=dead,
+                violations=shop("invariants").check(databases, numbers, plan.stock),
+                chain=await _failed_chain(shop("").shop, broker, databases, world),
+            )
+    finally:
+        await broker.close()
+
+
+async def _failed_chain(shop: Any, broker: Any, databases: Any, world: World) -> Any:
+    """The event tree of an order that failed, or None; best one that had to be compensated."""
+    failed = databases.rows(
+        "orders", "SELECT order_id FROM orders WHERE state = 'cancelled' ORDER BY reason = 'out of stock', total_pence LIMIT 1"
+    )
+    if not failed:
+        return None
+    from farandole.cli.reading import read_flows
+    from farandole.cli.tree import Teller
+    from farandole.model.wire import Wire
+    from farandole.observe.chain import build_chains
+
+    wire = Wire(shop)
+    topics = tuple(sorted({binding.topic for binding in wire.by_class.values() if binding.topic}))
+    envelopes = await read_flows(broker, topics, f"order_id={failed[0][0]}", world)
+    checkout = [chain for chain in build_chains(envelopes) if any(_is_placed(node) for node, _ in chain.walk())]
+    return Teller(shop, wire, (), world.time()).as_tree(checkout[0], {}, with_data=False) if checkout else None
+
+
+def _is_placed(node: Any) -> bool:
+    return node.envelope is not None and node.envelope.type == "shop.OrderPlaced.v1"
+
+
+@contextmanager
+def _progress(total: int, *, quiet: bool) -> Iterator[Callable[[Any], None]]:
+    """A bar on stderr, so that the result can be piped."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("invoices"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    bar = None if quiet else Progress(*columns, console=Console(stderr=True), transient=True)
+    with bar or nullcontext():
+        task = bar.add_task("invoices", total=total) if bar else None
+        yield lambda invoice: bar.advance(task) if bar and task is not None else None
+
+
+def _print_json(result: _Result) -> None:
+    from farandole.cli.output import print_json
+
+    print_json(
+        {
+            **asdict(result.figures),
+            "duplicates_suppressed": result.counters["duplicates"],
+            "retries": result.counters["retries"],
+            "dead_letters": result.dead_letters,
+            "seconds": round(result.seconds, 3),
+            "workflows_per_second": result.workflows_per_second,
+            "invariants": {name: not found for name, found in result.violations.items()},
+            "violations": [text for found in result.violations.values() for text in found],
+        }
+    )
+
+
+def _print_summary(result: _Result) -> None:
+    from rich.table import Table
+
+    from farandole.cli.output import console
+
+    out = console()
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(justify="right", style="bold")
+    table.add_column()
+    for number, text in _lines(result):
+        table.add_row(number, text)
+    out.print(table)
+    if result.chain is not None:
+        out.print("\nHow one order failed, and was undone:")
+        out.print(result.chain)
+    out.print()
+    for name, found in result.violations.items():
+        out.print(f"{'✗' if found else '✓'} {name.replace('_', ' ')}", style="bold red" if found else "green")
+        for text in found[:5]:
+            out.print(f"    {text}")
+
+
+def _lines(result: _Result) -> Iterator[tuple[str, str]]:
+    figures = result.figures
+    yield f"{figures.placed:,}", f"orders placed ({figures.rejected:,} more rejected at the door)"
+    yield f"{figures.confirmed:,}", "confirmed"
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in figures.cancelled_by_reason.items())
+    yield f"{figures.cancelled:,}", f"cancelled{f': {reasons}' if reasons else ''}"
+    returns = f"returns accepted, {figures.returns_partial:,} in part, {figures.returns_rejected:,} rejected"
+    yield f"{figures.returns_accepted:,}", returns
+    yield _pounds(figures.charged_pence), f"charged in {figures.charges:,} charges"
+    yield _pounds(figures.refunded_pence), f"given back: {figures.refunds:,} refunds, and {_pounds(figures.voided_pence)} of doubtful charges"
+    yield f"{figures.releases:,}", "times goods went back to the shelf"
+    yield f"{result.counters['retries']:,}", "retries"
+    yield f"{result.counters['duplicates']:,}", "duplicates suppressed"
+    yield f"{result.dead_letters:,}", "dead letters"
+    yield f"{figures.open:,}", "left open"
+    yield f"{result.workflows_per_second:,}", f"workflows/s ({result.seconds:.1f} s)"
+
+
+def _pounds(pence: int) -> str:
+    return f"{'-' * (pence < 0)}£{abs(pence) // 100:,}.{abs(pence) % 100:02}"
+
+
+def _expect_share(flag: str, share: float) -> None:
+    if not 0 <= share <= 1:
+        raise ConfigurationError(f"expected {flag} to be a share from 0 to 1, such as 0.05, got: {share}")
+
+
+def _positive(count: int) -> int:
+    if count < 1:
+        raise ConfigurationError(f"expected --invoices to be a whole number from 1 up, got: {count}")
+    return count
