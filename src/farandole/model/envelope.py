@@ -68,7 +68,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     causationid: str | None = None
     partitionkey: str | None = None
     traceparent: str | None = None
-    depth: Annotated[int, msgspec.Meta(ge=0)] = 0
+    depth: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] = 0
     data: msgspec.Raw = ABSENT
     data_base64: str | None = None
     extensions: dict[str, str | int | bool] | None = None
@@ -101,7 +101,7 @@ encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Envelope).decode
 _decode_raw = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_decode_extension = msgspec.json.Decoder(str | int | bool | None).decode
+_decode_extension = msgspec.json.Decoder(str | Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)] | bool | None).decode
 _NAME = re.compile(r"[a-z0-9]+")
 _TIMED_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[78][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _KNOWN = frozenset(Envelope.__struct_fields__) - {"extensions"}
@@ -161,7 +161,7 @@ def _extension(name: str, raw: bytes) -> str | int | bool | None:
     try:
         value: str | int | bool | None = _decode_extension(raw)
     except msgspec.DecodeError:
-        raise EnvelopeError(f"extension attribute {name!r}: expected a string, an integer or a boolean") from None
+        raise EnvelopeError(f"extension attribute {name!r}: expected a string, a boolean or an integer of 32 bits") from None
     return value
 
 

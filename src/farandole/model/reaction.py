@@ -86,8 +86,8 @@ class Reaction(Generic[E, P, R]):
         self._signature = read_signature(function, names, who=self.id)
         self._declared = trigger
         if self._signature is not None:
-            self._names = {}
             self._check(self._signature)
+            self._names = {}
 
     @property
     def id(self) -> str:
@@ -98,14 +98,14 @@ class Reaction(Generic[E, P, R]):
     def signature(self) -> Signature:
         """The signature; forward references are looked up again, and must be there by now."""
         if self._signature is None:
-            self._signature = read_signature(self.function, self._names, who=self.id)
-            if self._signature is None:
+            signature = read_signature(self.function, self._names, who=self.id)
+            if signature is None:
                 raise DeclarationError(
                     f"{self.id} ({self.place}): an annotation names something that is not defined in its module. "
                     f"Import it there outside `if TYPE_CHECKING:`"
                 )
-            self._names = {}
-            self._check(self._signature)
+            self._check(signature)
+            self._signature, self._names = signature, {}
         return self._signature
 
     @property
@@ -136,7 +136,7 @@ class Reaction(Generic[E, P, R]):
             raise DeclarationError(
                 f"{self.id} ({place_of(function)}) has an exhausted handler already: {self.on_exhausted.place}"
             )
-        self.on_exhausted = Reaction(
+        last: Reaction[Any, ..., Any] = Reaction(
             function,
             service=self.service,
             name=f"{self.name}.exhausted",
@@ -144,9 +144,9 @@ class Reaction(Generic[E, P, R]):
             policy=self.policy,
             names=caller_names(2),
         )
-        both = self._signature, self.on_exhausted._signature
-        if self._declared is None and all(both) and self.on_exhausted.events != self.events:
-            raise DeclarationError(f"{self.on_exhausted.id} ({self.on_exhausted.place}) takes another command than {self.id}")
+        if self._declared is None and self._signature and last._signature and last.events != self.events:
+            raise DeclarationError(f"{last.id} ({last.place}) takes another command than {self.id}")
+        self.on_exhausted = last
         return function
 
     def __repr__(self) -> str:
