@@ -86,18 +86,14 @@ class Lane:
         self.position = self.read = position
         return True
 
-    def leave(self) -> None:
-        """The consumer lets go. What it still held, or settled out of order, is suspect to the next one."""
+    def left(self) -> Lane:
+        """What the next owner begins with. What we still held, or settled out of order, is suspect to it."""
         held = len(self.order)
         while held and self.order[held - 1] in self.returned:
             held -= 1
-        if held:
-            self.suspects = max(self.suspects, held)
-            self.suspects_end = max(self.suspects_end, self.order[held - 1])
-        self.order.clear()
-        self.out.clear()
-        self.returned.clear()
-        self.read = self.position
+        if not held:
+            return Lane(self.position, self.suspects, self.suspects_end)
+        return Lane(self.position, max(self.suspects, held), max(self.suspects_end, self.order[held - 1]))
 
 
 def by_lane(deliveries: Iterable[Delivery]) -> dict[tuple[str, int], list[int]]:

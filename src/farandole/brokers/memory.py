@@ -84,9 +84,9 @@ class _Group:
         self.lanes: dict[tuple[str, int], Lane] = {}
 
     def leave(self, partition: int) -> None:
-        for (_, number), lane in self.lanes.items():
-            if number == partition:
-                lane.leave()
+        for key, lane in self.lanes.items():
+            if key[1] == partition:
+                self.lanes[key] = lane.left()
 
     def busy(self, partition: int) -> bool:
         return any(lane.out for (_, number), lane in self.lanes.items() if number == partition)

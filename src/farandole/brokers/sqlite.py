@@ -1,0 +1,174 @@
+"""The broker in one SQLite file: an append-only log that processes of one machine share. Inline: no thread, no server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from farandole.brokers import sqlite_group as groups
+from farandole.brokers.base import Broker, Capabilities, Consumer, PublishResult, Subscription
+from farandole.brokers.checks import check_subscription, parse_url, partition_count
+from farandole.brokers.sqlite_consumer import SqliteConsumer
+from farandole.brokers.sqlite_file import BrokerFile
+from farandole.brokers.wakeup import Bell, Wakeup
+from farandole.errors import BrokerClosed, BrokerError, ConfigurationError
+from farandole.model.envelope import Message
+from farandole.model.wire import partition_of
+from farandole.world import World
+
+__all__ = ["SqliteBroker", "connect"]
+
+_PUBLISHED = PublishResult()
+_NEWS, _MOVED = b"news", b"moved"
+_INSERT = "INSERT INTO broker_log (topic, partition, key, id, type, time, body) VALUES (?, ?, ?, ?, ?, ?, ?)"
+
+
+def connect(url: str, world: World) -> Broker:
+    """`sqlite:///relative/path.db` or `sqlite:////absolute/path.db`.
+
+    Options: `partitions` (12; fixed when the file is made) and `synchronous` (`full`: a publish survives a power cut; `normal`:
+    it survives the death of the process).
+
+    Raises
+    ------
+    ConfigurationError
+        The URL names no file, or an option is wrong.
+    """
+    rest, options = parse_url(url, known=("partitions", "synchronous"))
+    if not rest.startswith("/") or rest in ("/", "/:memory:"):
+        raise ConfigurationError(f"broker URL {url!r} names no file: sqlite:///relative/path.db or sqlite:////absolute/path.db (or memory://)")
+    synchronous = options.get("synchronous", "full")
+    if synchronous not in ("full", "normal"):
+        raise ConfigurationError(f"broker URL {url!r}: expected synchronous to be full or normal, got: {synchronous!r}")
+    return SqliteBroker(Path(rest[1:]), world, partition_count(url, options), full=synchronous == "full")
+
+
+class SqliteBroker:
+    """See `connect`. Several of one file in one process behave as several processes."""
+
+    def __init__(self, path: Path, world: World, partitions: int | None = None, *, full: bool = True) -> None:
+        self.capabilities = Capabilities(
+            assigns_partitions=True,
+            replay=True,
+            fenced_ack=True,
+            redelivery_flag=True,
+            shared=True,
+            max_bytes=16 * 1024 * 1024,
+            durability="a power cut" if full else "the death of the process, but the last moments before a power cut may be lost",
+        )
+        self._file = BrokerFile(path.absolute(), world, full=full)
+        self._partitions = partitions
+        self._world = world
+        self._consumers: list[SqliteConsumer] = []
+        self._alarm = Bell()
+        self._beat: asyncio.Task[None] | None = None
+        self._wakeup: Wakeup | None = None
+
+    async def open(self) -> None:
+        """Open the file, made when missing, with its folder. See `BrokerFile.open` for the errors."""
+        if self._wakeup is None:
+            await self._file.open(self._partitions)
+            self._wakeup = Wakeup(self._file.path.resolve(), f"{os.getpid()}-{self._world.token()}", self._told)
+            self._wakeup.open()
+
+    async def publish(self, batch: Sequence[Message]) -> Sequence[PublishResult]:
+        self._world.point("broker.publish:before")
+        now, partitions, largest = self._world.time(), self._file.partitions, self.capabilities.max_bytes
+        results, rows = [_PUBLISHED] * len(batch), []
+        for index, message in enumerate(batch):
+            topic, key, id, type, body = message.topic, message.key, message.id, message.type, message.body
+            if len(body) > largest:
+                results[index] = PublishResult(f"{id}: {len(body)} bytes; this broker takes {largest}", permanent=True)
+            elif not _is_text(topic + key + id + type):
+                results[index] = PublishResult(f"{id!a}: topic, key, id or type is no Unicode text (a lone surrogate)", permanent=True)
+            else:
+                rows.append((topic, partition_of(key, partitions), key, id, type, now, body))
+        wakeup = self._check()
+        if rows:
+            await self._file.write("broker.publish", lambda: self._file.execute_many("broker.publish", _INSERT, rows), durable=True)
+            for consumer in self._consumers:
+                consumer.bell.ring()
+            wakeup.tell(_NEWS)
+        self._world.point("broker.publish:after")
+        return results
+
+    async def subscribe(self, subscription: Subscription) -> Consumer:
+        self._check()
+        check_subscription(subscription)
+        token, start = "", 0
+        if subscription.group is None:
+            start = await self._file.read(lambda: groups.start_of(self._file, subscription.start))
+        else:
+            token = await self._file.write("broker.subscribe", lambda: self._join(subscription), durable=True)
+        consumer = SqliteConsumer(self._file, self._world, subscription, token, start, self._others_look)
+        await consumer.balance()
+        self._consumers = [*(other for other in self._consumers if not other.closed), consumer]
+        if subscription.group is not None:
+            self._beat = self._beat or asyncio.create_task(self._keep_alive())
+            self._others_look()
+        return consumer
+
+    async def lag(self, subscription: Subscription) -> int:
+        self._check()
+        check_subscription(subscription)
+        return await self._file.read(lambda: groups.lag(self._file, subscription))
+
+    async def close(self) -> None:
+        if self._beat is not None:
+            self._beat.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._beat
+            self._beat = None
+        for consumer in self._consumers:
+            await consumer.close()
+        self._consumers = []
+        if self._wakeup is not None:
+            self._wakeup.close()
+            self._wakeup = None
+        self._file.close()
+
+    def _join(self, subscription: Subscription) -> str:
+        token = self._world.token()
+        while not groups.join(self._file, subscription, token):
+            token = self._world.token()  # worlds that begin with the same seed draw the same
+        return token
+
+    def _check(self) -> Wakeup:
+        if self._wakeup is None:
+            raise BrokerClosed(f"the broker {self._file.path} is not open: call open() first, and nothing after close()")
+        return self._wakeup
+
+    def _told(self, what: set[bytes]) -> None:
+        if _MOVED in what:
+            self._alarm.ring()
+        if _NEWS in what:
+            for consumer in self._consumers:
+                consumer.bell.ring()
+
+    def _others_look(self) -> None:
+        """A member came, went, or gave something up."""
+        self._alarm.ring()
+        if self._wakeup is not None:
+            self._wakeup.tell(_MOVED)
+
+    async def _keep_alive(self) -> None:
+        """Show that our members live, however long they handle; share partitions anew when somebody came or went."""
+        while True:
+            await self._alarm.wait(groups.BEAT)
+            self._alarm.still()
+            for consumer in tuple(self._consumers):
+                with contextlib.suppress(BrokerError):  # when the lease runs out, the consumer's own fetch meets it and raises
+                    await consumer.balance()
+
+
+def _is_text(text: str) -> bool:
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
