@@ -39,8 +39,8 @@ def allocate(wanted: Iterable[StockLine], sold: Sequence[Sold]) -> tuple[list[Re
         The customer's confirmed lines: latest order first, an order's lines in their order.
     """
     by_code: dict[str, dict[str, list[Sold]]] = {}
-    for line in sold:
-        by_code.setdefault(line.stock_code, {}).setdefault(line.order_id, []).append(line)
+    for piece in sold:
+        by_code.setdefault(piece.stock_code, {}).setdefault(piece.order_id, []).append(piece)
     accepted: list[ReturnedLine] = []
     rejected: list[RejectedLine] = []
     for line in wanted:

@@ -30,7 +30,7 @@ async def fill_shelves(app: App, stock: Mapping[str, int]) -> None:
         await app.send(ReceiveStock(delivery_id=delivery, lines=lines), idempotency_key=delivery)
 
 
-async def submit(  # noqa: PLR0913 - the knobs of a demo
+async def submit(
     app: App,
     invoices: Sequence[Invoice],
     *,
@@ -38,7 +38,7 @@ async def submit(  # noqa: PLR0913 - the knobs of a demo
     world: World,
     customers: int = 64,
     timeout: float = 120.0,
-    done: Callable[[Invoice], None] = lambda invoice: None,
+    done: Callable[[Invoice], None] = lambda _: None,
 ) -> None:
     """Submit every invoice and wait for its outcome.
 

@@ -245,4 +245,4 @@ def details(order: OrderDetails) -> dict[str, Any]:
     return {name: getattr(order, name) for name in _DETAILS}
 
 
-_DETAILS = tuple(field.name for field in msgspec.structs.fields(OrderDetails))  # type: ignore[type-var]
+_DETAILS: tuple[str, ...] = OrderDetails.__struct_fields__  # type: ignore[attr-defined]

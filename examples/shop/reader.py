@@ -76,7 +76,7 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
         with path.open("rb") as raw:
             zipped = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
-            with io.TextIOWrapper(gzip.open(raw) if zipped else raw, encoding="utf-8-sig", newline="") as text:  # type: ignore[arg-type]
+            with io.TextIOWrapper(gzip.open(raw) if zipped else raw, encoding="utf-8-sig", newline="") as text:
                 yield from _parse(path, text)
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
@@ -119,7 +119,7 @@ def _price(place: str, text: str) -> Decimal:
 
 
 def _day(place: str, text: str) -> date:
-    for read in (datetime.fromisoformat, lambda text: datetime.strptime(text, "%m/%d/%Y %H:%M")):
+    for read in (datetime.fromisoformat, lambda text: datetime.strptime(text + "Z", "%m/%d/%Y %H:%M%z")):
         try:
             return read(text).date()
         except ValueError:

@@ -113,7 +113,7 @@ async def restock(goods: LinesReturned, db: AsyncConnection) -> StockReleased:
 async def _on_hand(db: AsyncConnection, codes: Iterable[str]) -> dict[str, int]:
     """What is on the shelf, locked in the order of the codes, so that two orders cannot lock each other out."""
     rows = select(stock.c.stock_code, stock.c.on_hand).where(stock.c.stock_code.in_(list(codes))).order_by(stock.c.stock_code)
-    return {code: many for code, many in await db.execute(rows.with_for_update())}
+    return {row.stock_code: row.on_hand for row in await db.execute(rows.with_for_update())}
 
 
 async def _leave(db: AsyncConnection, order_id: str, state: str) -> dict[str, int]:
@@ -122,7 +122,7 @@ async def _leave(db: AsyncConnection, order_id: str, state: str) -> dict[str, in
     rows = (await db.execute(held.returning(reservations.c.stock_code, reservations.c.quantity))).all()
     if not rows:
         raise LookupError(f"order {order_id} holds no reservation")
-    return {code: many for code, many in rows}
+    return {row.stock_code: row.quantity for row in rows}
 
 
 def _by_code(lines: Iterable[Line | StockLine | ReturnedLine]) -> dict[str, int]:
