@@ -85,7 +85,7 @@ def _run_command(name: str, tokens: list[str]) -> int:
 
     module = import_module(f"farandole.cli.{name}")
     plain = cyclopts.Parameter(negative=(), show_default=False)  # no --no-json, no "[default: False]"
-    app = cyclopts.App(name=f"farandole {name}", version_flags=(), default_parameter=plain)
+    app = cyclopts.App(name=f"farandole {name}", version_flags=(), default_parameter=plain, suppress_keyboard_interrupt=False)
     if hasattr(module, "COMMANDS"):  # it has commands of its own
         for word, function in module.COMMANDS.items():
             app.command(function, name=word)

@@ -70,7 +70,7 @@ async def _bodies(broker: Broker, topics: tuple[str, ...], world: World) -> Asyn
         while deliveries := await consumer.fetch(_BATCH, _PATIENCE):
             for delivery in deliveries:
                 yield delivery.body
-            if all(_is_after(delivery.body, began) for delivery in deliveries):
+            if len(deliveries) < _BATCH and all(_is_after(delivery.body, began) for delivery in deliveries):
                 return
     finally:
         await consumer.close()

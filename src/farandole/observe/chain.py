@@ -120,7 +120,7 @@ def _chain(correlationid: str, members: list[Node], nodes: dict[str, Node]) -> C
     inside = {node.id for node in members}
     effects: dict[str, list[Node]] = {}
     for node in members:
-        causes = _known(node).causes
+        causes = dict.fromkeys(_known(node).causes)
         for cause in causes:
             effects.setdefault(cause, []).append(node)
         node.delay = _delay(node, [nodes[cause] for cause in causes if cause in nodes])
