@@ -1,0 +1,167 @@
+"""The process is stopped at every await and every statement from fetch to ack and from outbox to broker; nothing breaks.
+
+Enumerated, not sampled: each run dies at the next point. After each death the program starts again on the files that were left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from farandole import host
+from farandole.brokers.base import Subscription
+from farandole.model.choreography import Choreography
+from farandole.model.envelope import decode
+from farandole.model.event import Command, Event
+from farandole.model.policy import Policy, Retry
+from farandole.model.service import Service
+from farandole.runtime.context import Context
+from farandole.testing.crash import every_death, run_to_death
+from farandole.testing.virtual import VirtualWorld
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Count(Base):
+    __tablename__ = "counts"
+    line: Mapped[str] = mapped_column(primary_key=True)
+    times: Mapped[int]
+
+
+class Placed(Event, key="order_id", topic="orders"):
+    order_id: str
+    line: int
+
+
+class Charged(Event, key="order_id"):
+    order_id: str
+    line: int
+
+
+class Shipped(Event, key="order_id"):
+    order_id: str
+    line: int
+
+
+class Place(Command):
+    order_id: str
+    lines: int
+
+
+class Bank:
+    """Outside: what it is told under one key counts once."""
+
+    charged: set[str] = set()
+
+
+def build() -> Choreography:
+    """Two lines per order share a key; one reaction is local and fails once after it wrote, one is outside."""
+    orders, payments, shipping = Service("orders"), Service("payments", tables=Base.metadata), Service("shipping", tables=Base.metadata)
+    quick = Policy(retry=Retry(attempts=4, delay=0.05, jitter=0.0))
+    payments.provide(Bank, Bank())
+
+    @orders.command
+    async def place(command: Place) -> list[Placed]:
+        return [Placed(order_id=command.order_id, line=n) for n in range(command.lines)]
+
+    @payments.on(Placed, policy=quick)
+    async def charge(order: Placed, bank: Bank, db: AsyncSession, context: Context) -> Charged:
+        bank.charged.add(context.idempotency_key)
+        await _count(db, f"{order.order_id}/{order.line}")
+        return Charged(order_id=order.order_id, line=order.line)
+
+    @shipping.on(Charged, policy=quick)
+    async def ship(charged: Charged, db: AsyncSession, context: Context) -> Shipped:
+        await _count(db, f"{charged.order_id}/{charged.line}")
+        if charged.line == 0 and context.attempt == 1:
+            await db.flush()
+            raise RuntimeError("once")
+        return Shipped(order_id=charged.order_id, line=charged.line)
+
+    return Choreography("shop", orders, payments, shipping)
+
+
+async def _count(db: AsyncSession, line: str) -> None:
+    row = await db.get(Count, line)
+    if row is None:
+        db.add(Count(line=line, times=1))
+    else:
+        row.times += 1
+
+
+async def program(world: VirtualWorld, folder: Path) -> None:
+    """Two orders of two lines each, placed under their keys, as a caller who tries again would."""
+    places = {"broker": f"sqlite:///{folder}/broker.db?synchronous=off", "database": f"sqlite:///{folder}/{{service}}.db?synchronous=off"}
+    async with host.open(build(), world=world, **places) as app:
+        await asyncio.gather(*(app.send(Place(order_id=f"o-{n}", lines=2), idempotency_key=f"key-{n}") for n in range(2)))
+        await app.idle()
+
+
+LINES = {f"o-{order}/{line}" for order in range(2) for line in range(2)}
+
+
+async def check(world: VirtualWorld, folder: Path) -> None:
+    """Start again on what was left, and look."""
+    await program(world, folder)
+    for service in ("payments", "shipping"):
+        with sqlite3.connect(folder / f"{service}.db") as db:
+            assert dict(db.execute("SELECT line, times FROM counts")) == dict.fromkeys(LINES, 1), service
+            states = Counter(state for (state,) in db.execute("SELECT state FROM farandole_inbox"))
+            assert set(states) == {"done"}, states
+            assert db.execute("SELECT count(*) FROM farandole_outbox").fetchone() == (0,)
+        db.close()
+    await check_wire(world, folder)
+
+
+async def check_wire(world: VirtualWorld, folder: Path) -> None:
+    """Each event once, but for repeats with the same id and body; lines of one order in order."""
+    from farandole.brokers import open_broker
+
+    broker = open_broker(f"sqlite:///{folder}/broker.db", world)
+    await broker.open()
+    for topic in ("shop.orders", "shop.payments", "shop.shipping"):
+        listener = await broker.subscribe(Subscription(None, (topic,), start="beginning"))
+        bodies: dict[str, bytes] = {}
+        first: dict[str, list[int]] = {}
+        while batch := await listener.fetch(500, 0.0):
+            for delivery in batch:
+                envelope = decode(delivery.body)
+                if envelope.id not in bodies:
+                    import msgspec
+
+                    data = msgspec.json.decode(envelope.data)
+                    first.setdefault(data["order_id"], []).append(data["line"])
+                assert bodies.setdefault(envelope.id, delivery.body) == delivery.body, "a repeat with another body"
+        assert first == {"o-0": [0, 1], "o-1": [0, 1]}, (topic, first)
+        await listener.close()
+    await broker.close()
+
+
+@pytest.mark.slow
+def test_a_stop_at_every_await_and_statement_leaves_effects_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    number = 0
+
+    def fresh() -> Path:
+        nonlocal number
+        number += 1
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        return folder
+
+    names: Counter[str] = Counter()
+    for death in every_death(program, fresh):
+        names[death.name] += 1
+        world = run_to_death(check, death.folder, None)
+        assert world.died_at is None
+    with capsys.disabled():
+        print(f"\n{names.total()} stops, each survived: {names['await']} awaits and {names.total() - names['await']} statements and steps")
+    assert names.total() > 300
+    assert names["await"] > 50
