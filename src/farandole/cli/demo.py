@@ -11,9 +11,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-from cyclopts import Parameter
+from typing import Any, Literal
 
 from farandole.errors import ConfigurationError
 from farandole.world import World
@@ -52,7 +50,7 @@ class _Result:
     @property
     def workflows_per_second(self) -> float:
         figures = self.figures
-        return round((figures.placed + figures.returns_accepted + figures.returns_partial) / max(self.seconds, 1e-9), 1)
+        return float(round((figures.placed + figures.returns_accepted + figures.returns_partial) / max(self.seconds, 1e-9), 1))
 
 
 def demo(  # noqa: PLR0913 - each is a flag
@@ -67,7 +65,7 @@ def demo(  # noqa: PLR0913 - each is a flag
     data: Path | None = None,
     broker: str | None = None,
     database: str | None = None,
-    json: Annotated[bool, Parameter(negative="")] = False,
+    json: bool = False,
 ) -> int:
     """Run the shop example: seven services, a saga with compensation, returns, and a gateway that is not always there.
 
@@ -234,7 +232,7 @@ def _progress(total: int, *, quiet: bool) -> Iterator[Callable[[Any], None]]:
     bar = None if quiet else Progress(*columns, console=Console(stderr=True), transient=True)
     with bar or nullcontext():
         task = bar.add_task("invoices", total=total) if bar else None
-        yield lambda invoice: bar.advance(task) if bar and task is not None else None
+        yield lambda _: bar.advance(task) if bar and task is not None else None
 
 
 def _print_json(result: _Result) -> None:

@@ -1,0 +1,119 @@
+"""`farandole demo` from end to end: on the real file against the oracle, in bad weather, and again after a crash."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from examples.shop import shop
+from farandole.cli import main
+from tests.examples import oracle
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.real_time
+
+
+def run(capsys, *flags):
+    code = main(["demo", "--json", *map(str, flags)])
+    return code, json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.slow
+def test_the_real_file_comes_to_what_the_rule_says_in_every_figure(shared, capsys):
+    file = shared / "data" / "online_retail_2010_12.csv.gz"
+    weather = ("--stock", "plenty", "--declines", 0, "--timeouts", 0, "--duplicates", 0.2)
+    code, told = run(capsys, "--orders", file, *weather)
+    expected = oracle.decide(oracle.read(file))
+    assert {name: told[name] for name in expected} == expected
+    assert told["violations"] == []
+    assert (code, told["open"], told["dead_letters"]) == (0, 0, 0)
+    assert told["duplicates_suppressed"] > 1000
+
+
+def test_in_bad_weather_every_invariant_holds(capsys):
+    code, told = run(capsys, "--invoices", 150, "--stock", "scarce", "--declines", 0.1, "--timeouts", 0.4, "--duplicates", 0.3)
+    assert told["violations"] == []
+    assert (code, told["open"], told["dead_letters"]) == (0, 0, 0)
+    assert set(told["cancelled_by_reason"]) == {"out of stock", "card declined", "the gateway did not answer"}
+    assert told["retries"] > 0
+    assert told["duplicates_suppressed"] > 0
+    assert told["placed"] == told["confirmed"] + told["cancelled"]
+
+
+def test_a_second_run_in_the_same_folder_changes_nothing(tmp_path, capsys):
+    flags = ("--invoices", 60, "--data", tmp_path, "--timeouts", 0.2)
+    _, first = run(capsys, *flags)
+    code, second = run(capsys, *flags)
+    changing = {"duplicates_suppressed", "retries", "seconds", "workflows_per_second"}
+    assert {k: v for k, v in first.items() if k not in changing} == {k: v for k, v in second.items() if k not in changing}
+    assert code == 0
+
+
+@pytest.mark.slow
+def test_a_run_that_was_killed_is_finished_by_the_next_one(tmp_path, capsys):
+    flags = ["--invoices", "200", "--data", str(tmp_path), "--timeouts", "0.2", "--seed", "5"]
+    path = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
+    command = [sys.executable, "-m", "farandole", "demo", "--json", *flags]
+    for confirmed in (5, 50):
+        with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.DEVNULL) as process:
+            wait_until_confirmed(tmp_path / "orders.db", confirmed, process)
+            process.send_signal(signal.SIGKILL)
+    code, told = run(capsys, *flags)
+    assert told["violations"] == []
+    assert (code, told["open"]) == (0, 0)
+
+
+def wait_until_confirmed(file, count, process):
+    """Watch the database itself: nothing else tells from outside how far a run is."""
+    import sqlite3
+
+    while process.poll() is None:
+        try:
+            with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as db:
+                if db.execute("SELECT count(*) FROM orders WHERE state = 'confirmed'").fetchone()[0] >= count:
+                    return
+        except sqlite3.OperationalError:
+            continue
+    pytest.fail(f"the run ended with {process.returncode} before {count} orders were confirmed")
+
+
+def test_the_summary_shows_the_chain_of_an_order_that_failed(capsys):
+    assert main(["demo", "--invoices", "40", "--declines", "0.5", "--timeouts", "0"]) == 0
+    shown = capsys.readouterr().out
+    for words in ("orders placed", "duplicates suppressed", "workflows/s", "How one order failed", "shop.PaymentFailed.v1", "shop.StockReleased.v1"):
+        assert words in shown
+    assert "✓ the money adds up" in shown
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--orders", "."], "cannot be read"),
+        (["--declines", "2"], "expected declines to be a share from 0 to 1"),
+        (["--timeouts", "-1"], "expected timeouts to be a share from 0 to 1"),
+        (["--duplicates", "nan"], "expected --duplicates to be a share from 0 to 1"),
+        (["--invoices", "0"], "expected --invoices to be a whole number from 1 up"),
+        (["--data", __file__], "--data"),
+        (["--stock", "some"], "stock"),
+    ],
+)
+def test_a_wrong_flag_is_one_line_and_exit_code_2(capsys, flags, words):
+    assert main(["demo", *flags]) == 2
+    told = capsys.readouterr()
+    assert words in told.err
+    assert (told.out, told.err.count("\n")) == ("", 1)
+
+
+def test_the_readme_draws_every_event_and_reaction():
+    drawn = (ROOT / "examples" / "shop" / "README.md").read_text()
+    diagram = drawn.partition("```mermaid")[2].partition("```")[0]
+    for edge in shop.edges:
+        if edge.service != "inventory" or edge.reaction != "receive":
+            assert f"{edge.service}.{edge.reaction}" in diagram
+            assert edge.effect is None or edge.effect.__name__ in diagram
