@@ -9,10 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-import farandole
 from tests.cli.kit import CAFE, Project
 
+import farandole
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(farandole.__file__).parents[1])}
 

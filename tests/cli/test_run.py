@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.cli.kit import CAFE, Project
 
 import farandole
-from tests.cli.kit import CAFE, Project
 
 PATIENCE = 30  # seconds until a process that hangs is a failure
 STARTED = "running; Ctrl-C stops"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-import farandole
 from tests.cli.kit import Project
+
+import farandole
 
 
 def test_after_all_is_done_nothing_lags(cafe: Project) -> None:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 import pytest
+from tests.cli.kit import CAFE, Project
 
 from farandole.brokers import open_broker
 from farandole.model.envelope import Message
 from farandole.world import World
-from tests.cli.kit import CAFE, Project
 
 
 def publish(*bodies: dict[str, object] | bytes, broker: str = "sqlite:///.farandole/broker.db") -> None:
