@@ -176,7 +176,7 @@ class SqliteConsumer:
         every = len(self._reading) == self._file.partitions
         sql = select_sql(len(self.topics), None if every else len(self._reading))
         narrowed = self.topics if every else (*self.topics, *self._reading)
-        while self._reading:
+        while self._reading and limit > 0:
             end = groups.end_of(self._file, "broker.fetch")
             if end <= self._scan:
                 break

@@ -1,0 +1,65 @@
+"""The broker in memory."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from farandole.brokers import open_broker
+from farandole.brokers.base import Broker, Subscription
+from farandole.errors import BrokerClosed, ConfigurationError, UnknownScheme
+from farandole.model.envelope import Message
+from farandole.testing.conformance_broker import BrokerSuite
+from farandole.testing.virtual import VirtualWorld
+from farandole.world import World
+
+_names = itertools.count()
+
+
+class TestConformance(BrokerSuite):
+    def setup_method(self) -> None:
+        self.name = f"conformance-{next(_names)}"
+
+    async def make(self, world: World) -> Broker:
+        return open_broker(f"memory://{self.name}", world)
+
+
+async def test_brokers_without_a_name_share_nothing(world: VirtualWorld) -> None:
+    one, two = open_broker("memory://", world), open_broker("memory://", world)
+    await one.open()
+    await two.open()
+    await one.publish([Message("t", "k", "1", "T", b"")])
+    assert [await broker.lag(Subscription("g", ("t",))) for broker in (one, two)] == [1, 0]
+
+
+async def test_a_named_log_has_one_number_of_partitions(world: VirtualWorld) -> None:
+    open_broker("memory://fixed?partitions=3", world)
+    open_broker("memory://fixed", world)
+    with pytest.raises(ConfigurationError, match="has 3 partitions"):
+        open_broker("memory://fixed?partitions=4", world)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("memory:x", "expected memory://"),
+        ("memory://?partition=3", "unknown option 'partition'. Known are: partitions"),
+        ("memory://?partitions=0", "from 1 to 1024, got: '0'"),
+        ("memory://?partitions=many", "got: 'many'"),
+    ],
+)
+def test_a_wrong_url_is_named(url: str, words: str) -> None:
+    with pytest.raises(ConfigurationError, match="memory") as caught:
+        open_broker(url, World())
+    assert words in str(caught.value)
+
+
+def test_an_unknown_scheme_is_named() -> None:
+    with pytest.raises(UnknownScheme, match="sqlite:"):
+        open_broker("rabbit://", World())
+
+
+async def test_it_must_be_opened_first(world: VirtualWorld) -> None:
+    with pytest.raises(BrokerClosed, match="call open"):
+        await open_broker("memory://", world).publish([])
