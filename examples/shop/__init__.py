@@ -20,11 +20,7 @@ from .services.warehouse import warehouse
 
 __all__ = ["shop"]
 
-checkout = Workflow(
-    "checkout", starts=OrderPlaced, succeeds=OrderConfirmed, fails=OrderCancelled, within=timedelta(minutes=5)
-)
+checkout = Workflow("checkout", starts=OrderPlaced, succeeds=OrderConfirmed, fails=OrderCancelled, within=timedelta(minutes=5))
 returning = Workflow("returning", starts=LinesReturned, succeeds=ReturnCompleted, within=timedelta(minutes=10))
 
-shop = Choreography(
-    "shop", orders, inventory, payments, email, analytics, warehouse, returns, workflows=[checkout, returning]
-)
+shop = Choreography("shop", orders, inventory, payments, email, analytics, warehouse, returns, workflows=[checkout, returning])

@@ -102,7 +102,9 @@ class _Customer:
         if not isinstance(receipt.result, OrderPlaced):
             return
         if receipt.repeated:
-            confirmed = await self._look("orders", "SELECT state = 'confirmed' FROM orders WHERE order_id = :id AND state <> 'placed'", invoice)
+            confirmed = await self._look(
+                "orders", "SELECT state = 'confirmed' FROM orders WHERE order_id = :id AND state <> 'placed'", invoice
+            )
         else:
             confirmed = isinstance(await self._app.outcome(receipt.correlation_id), OrderConfirmed)
         if confirmed:

@@ -59,7 +59,9 @@ def read_figures(databases: Databases, invoices: Iterable[str]) -> Figures:
         The numbers of what was submitted.
     """
     orders = dict(databases.rows("orders", "SELECT state, count(*) FROM orders GROUP BY state"))
-    reasons = dict(databases.rows("orders", "SELECT reason, count(*) FROM orders WHERE state = 'cancelled' GROUP BY reason ORDER BY 2 DESC"))
+    reasons = dict(
+        databases.rows("orders", "SELECT reason, count(*) FROM orders WHERE state = 'cancelled' GROUP BY reason ORDER BY 2 DESC")
+    )
     verdicts = dict(databases.rows("returns", "SELECT verdict, count(*) FROM returns GROUP BY verdict"))
     ledger = {
         kind: (int(count), int(pence))

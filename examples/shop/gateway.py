@@ -114,7 +114,9 @@ class Gateway:
         with _Immediately(self._db):
             if self._entry("void", reference, idempotency_key) is None:
                 self._write("void", reference, idempotency_key, self._balance(reference))
-            row = self._db.execute("SELECT sum(pence) FROM entries WHERE kind = 'void' AND reference = ?", (reference,)).fetchone()
+            row = self._db.execute(
+                "SELECT sum(pence) FROM entries WHERE kind = 'void' AND reference = ?", (reference,)
+            ).fetchone()
         self._answer(answered, "void", reference)
         return int(row[0])
 

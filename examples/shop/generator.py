@@ -62,7 +62,10 @@ def _returned(earlier: list[Invoice], seed: int, sequence: int) -> tuple[Line, .
         return (Line("20001", -1, Decimal("2.55")),)
     order = earlier[pick(0, len(earlier) - 1, seed, "which", sequence)]
     chosen = [line for i, line in enumerate(order.lines) if chance(seed, "back", sequence, i) < 0.3] or [order.lines[0]]
-    back = [Line(line.stock_code, -pick(1, max(1, line.quantity), seed, "some", sequence, i), line.unit_price) for i, line in enumerate(chosen)]
+    back = [
+        Line(line.stock_code, -pick(1, max(1, line.quantity), seed, "some", sequence, i), line.unit_price)
+        for i, line in enumerate(chosen)
+    ]
     if chance(seed, "never bought", sequence) < 0.2:
         back.append(Line("99999", -1, Decimal("1.00")))
     return tuple(back)

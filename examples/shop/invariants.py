@@ -47,7 +47,9 @@ def check(databases: Databases, invoices: Iterable[str], stock: Mapping[str, int
 
 def the_money_adds_up(databases: Databases) -> list[str]:
     """Order by order: charged minus given back is the confirmed total minus what was returned, to the penny."""
-    due: Counter[str] = Counter(dict(_pairs(databases, "orders", "SELECT order_id, total_pence FROM orders WHERE state = 'confirmed'")))
+    due: Counter[str] = Counter(
+        dict(_pairs(databases, "orders", "SELECT order_id, total_pence FROM orders WHERE state = 'confirmed'"))
+    )
     for order_id, pence in databases.rows("returns", "SELECT order_id, sum(pence) FROM taken_lines GROUP BY order_id"):
         due[order_id] -= int(pence)
     held = _balances(databases)
@@ -122,7 +124,9 @@ def undecided(databases: Databases, invoices: Iterable[str]) -> list[str]:
     ended = {row[0] for row in databases.rows("orders", "SELECT order_id FROM orders WHERE state <> 'placed'")}
     ended |= {
         row[0]
-        for row in databases.rows("returns", "SELECT return_id FROM returns WHERE verdict = 'rejected' OR (refunded AND restocked)")
+        for row in databases.rows(
+            "returns", "SELECT return_id FROM returns WHERE verdict = 'rejected' OR (refunded AND restocked)"
+        )
     }
     return [number for number in invoices if number not in ended]
 
@@ -130,7 +134,11 @@ def undecided(databases: Databases, invoices: Iterable[str]) -> list[str]:
 def _balances(databases: Databases) -> dict[str, int]:
     """What the gateway holds for each order, in pence."""
     return dict(
-        _pairs(databases, LEDGER, "SELECT reference, sum(CASE kind WHEN 'charge' THEN pence ELSE -pence END) FROM entries GROUP BY reference")
+        _pairs(
+            databases,
+            LEDGER,
+            "SELECT reference, sum(CASE kind WHEN 'charge' THEN pence ELSE -pence END) FROM entries GROUP BY reference",
+        )
     )
 
 

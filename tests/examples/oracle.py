@@ -85,4 +85,4 @@ def take_back(rows, orders):
 
 
 if __name__ == "__main__":
-    print(json.dumps(decide(read(Path(sys.argv[1]))), indent=2))
+    json.dump(decide(read(Path(sys.argv[1]))), sys.stdout, indent=2)

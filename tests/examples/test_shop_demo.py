@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.examples import oracle
 
 from examples.shop import shop
 from farandole.cli import main
-from tests.examples import oracle
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.real_time
@@ -55,11 +55,17 @@ def test_a_second_run_in_the_same_folder_changes_nothing(tmp_path, capsys):
     assert code == 0
 
 
+def test_a_folder_with_other_orders_is_refused(tmp_path, capsys):
+    run(capsys, "--invoices", 2, "--data", tmp_path)
+    assert main(["demo", "--invoices", "3", "--data", str(tmp_path)]) == 2
+    assert "it holds a run with other orders or stock" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_a_run_that_was_killed_is_finished_by_the_next_one(tmp_path, capsys):
     flags = ["--invoices", "200", "--data", str(tmp_path), "--timeouts", "0.2", "--seed", "5"]
     path = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
-    command = [sys.executable, "-m", "farandole", "demo", "--json", *flags]
+    command = [sys.executable, "-m", "farandole.cli", "demo", "--json", *flags]
     for confirmed in (5, 50):
         with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.DEVNULL) as process:
             wait_until_confirmed(tmp_path / "orders.db", confirmed, process)
@@ -86,7 +92,14 @@ def wait_until_confirmed(file, count, process):
 def test_the_summary_shows_the_chain_of_an_order_that_failed(capsys):
     assert main(["demo", "--invoices", "40", "--declines", "0.5", "--timeouts", "0"]) == 0
     shown = capsys.readouterr().out
-    for words in ("orders placed", "duplicates suppressed", "workflows/s", "How one order failed", "shop.PaymentFailed.v1", "shop.StockReleased.v1"):
+    for words in (
+        "orders placed",
+        "duplicates suppressed",
+        "workflows/s",
+        "How one order failed",
+        "shop.PaymentFailed.v1",
+        "shop.StockReleased.v1",
+    ):
         assert words in shown
     assert "✓ the money adds up" in shown
 

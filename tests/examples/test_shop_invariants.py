@@ -81,7 +81,11 @@ def test_a_sound_shop_violates_nothing(databases):
 @pytest.mark.parametrize(
     ("service", "damage", "found"),
     [
-        ("gateway", "DELETE FROM entries WHERE kind = 'refund'", {"the_money_adds_up": "order o1: the gateway holds 900 pence, due are 600"}),
+        (
+            "gateway",
+            "DELETE FROM entries WHERE kind = 'refund'",
+            {"the_money_adds_up": "order o1: the gateway holds 900 pence, due are 600"},
+        ),
         (
             "gateway",
             "INSERT INTO entries (kind, reference, idempotency_key, pence) VALUES ('charge', 'ox', 'k', 1)",
@@ -114,7 +118,11 @@ def test_a_sound_shop_violates_nothing(databases):
         ("email", "DELETE FROM confirmations", {"listeners_heard_every_payment": "1 payments, but 0 confirmations"}),
         ("analytics", "UPDATE sales SET orders = 2", {"listeners_heard_every_payment": "1 payments, but 2 sales"}),
         ("warehouse", "DELETE FROM picks", {"listeners_heard_every_payment": "1 payments, but 0 pick lists"}),
-        ("orders", "UPDATE orders SET state = 'placed' WHERE order_id = 'o2'", {"every_invoice_has_an_outcome": "invoice o2: no outcome"}),
+        (
+            "orders",
+            "UPDATE orders SET state = 'placed' WHERE order_id = 'o2'",
+            {"every_invoice_has_an_outcome": "invoice o2: no outcome"},
+        ),
         ("returns", "UPDATE returns SET restocked = 0", {"every_invoice_has_an_outcome": "invoice C1: no outcome"}),
         ("returns", "DELETE FROM returns WHERE return_id = 'C2'", {"every_invoice_has_an_outcome": "invoice C2: no outcome"}),
     ],

@@ -19,7 +19,15 @@ def sold(*lines):
 
 @pytest.mark.parametrize(
     ("quantity", "price", "expected"),
-    [(6, "2.55", 1530), (1, "0.005", 0), (3, "0.005", 2), (5, "0.001", 0), (1, "-11062.06", -1106206), (-2, "1.25", -250), (0, "9", 0)],
+    [
+        (6, "2.55", 1530),
+        (1, "0.005", 0),
+        (3, "0.005", 2),
+        (5, "0.001", 0),
+        (1, "-11062.06", -1106206),
+        (-2, "1.25", -250),
+        (0, "9", 0),
+    ],
 )
 def test_a_line_is_rounded_half_to_even(quantity, price, expected):
     assert pence(quantity, Decimal(price)) == expected

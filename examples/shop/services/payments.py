@@ -58,7 +58,9 @@ payments.provide(Gateway, open_gateway)
 
 
 @payments.on(InventoryReserved, policy=BRIEF)
-async def charge(order: InventoryReserved, gateway: Gateway, db: AsyncSession, context: Context) -> PaymentProcessed | PaymentFailed:
+async def charge(
+    order: InventoryReserved, gateway: Gateway, db: AsyncSession, context: Context
+) -> PaymentProcessed | PaymentFailed:
     """Take the money for an order whose goods are set aside."""
     try:
         receipt = await gateway.charge(order.order_id, order.total_pence, idempotency_key=context.idempotency_key)

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
+from hashlib import blake2b
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
@@ -100,10 +101,12 @@ def demo(  # noqa: PLR0913 - each is a flag
     shop = _shop_package()
     weather = shop("gateway").Weather(declines, timeouts, seed)
     read = shop("reader").read_invoices(orders) if orders else shop("generator").generate(_positive(invoices), seed)
+    shelves = shop("stock").initial_stock(read, stock, seed)
     with _folder(data) as folder, _environment(weather, folder / "gateway.db"):
+        _expect_same_orders(folder, repr((read, shelves)))
         plan = _Plan(
             invoices=read,
-            stock=shop("stock").initial_stock(read, stock, seed),
+            stock=shelves,
             broker=broker or f"sqlite:///{folder}/broker.db",
             database=database or f"sqlite:///{folder}/{{service}}.db",
             ledger=folder / "gateway.db",
@@ -126,7 +129,9 @@ def _shop_package() -> Callable[[str], Any]:
             raise
         root = Path(__file__).parents[3]
         if not (root / "examples" / "shop" / "__init__.py").is_file():
-            raise ConfigurationError("the shop example is not installed. Install farandole again, from its wheel or checkout") from None
+            raise ConfigurationError(
+                "the shop example is not installed. Install farandole again, from its wheel or checkout"
+            ) from None
         if str(root) not in sys.path:
             sys.path.append(str(root))
         name = "examples.shop"
@@ -144,6 +149,22 @@ def _folder(data: Path | None) -> Iterator[Path]:
     except OSError as error:
         raise ConfigurationError(f"--data {data}: cannot be made ({error.strerror}). Give a folder that can be written") from None
     yield data
+
+
+def _expect_same_orders(folder: Path, orders: str) -> None:
+    """A folder that holds the run of other orders would make nonsense of every figure."""
+    mark, digest = folder / "orders.blake2b", blake2b(orders.encode(), digest_size=16).hexdigest()
+    try:
+        if not mark.exists():
+            mark.write_text(digest)
+        elif mark.read_text() != digest:
+            raise ConfigurationError(
+                f"--data {folder}: it holds a run with other orders or stock. Give an empty folder, or the same flags"
+            )
+    except OSError as error:
+        raise ConfigurationError(
+            f"--data {folder}: cannot be used ({error.strerror}). Give a folder that can be written"
+        ) from None
 
 
 @contextmanager
@@ -283,7 +304,10 @@ def _lines(result: _Result) -> Iterator[tuple[str, str]]:
     returns = f"returns accepted, {figures.returns_partial:,} in part, {figures.returns_rejected:,} rejected"
     yield f"{figures.returns_accepted:,}", returns
     yield _pounds(figures.charged_pence), f"charged in {figures.charges:,} charges"
-    yield _pounds(figures.refunded_pence), f"given back: {figures.refunds:,} refunds, and {_pounds(figures.voided_pence)} of doubtful charges"
+    yield (
+        _pounds(figures.refunded_pence),
+        f"given back: {figures.refunds:,} refunds, and {_pounds(figures.voided_pence)} of doubtful charges",
+    )
     yield f"{figures.releases:,}", "times goods went back to the shelf"
     yield f"{result.counters['retries']:,}", "retries"
     yield f"{result.counters['duplicates']:,}", "duplicates suppressed"
