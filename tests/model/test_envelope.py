@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,15 @@ def body(**changes: Any) -> bytes:
     return json.dumps(MINIMAL | changes).encode()
 
 
+def refused(read: Callable[[bytes], object], junk: bytes) -> bool:
+    """Whether it is refused with a word; any other error comes through."""
+    try:
+        read(junk)
+    except EnvelopeError as error:
+        return bool(str(error))
+    return False
+
+
 # --- CloudEvents' own cases
 
 
@@ -51,10 +61,7 @@ def test_every_valid_event_is_read_with_each_of_its_attributes(shared: Path) -> 
 def test_every_invalid_event_is_refused(shared: Path) -> None:
     tests = cases(shared, "invalid-events")
     assert len(tests) == 25
-    for test in tests:
-        with pytest.raises(EnvelopeError):
-            decode(json.dumps(test["event"]).encode())
-            pytest.fail(test["id"])
+    assert [test["id"] for test in tests if not refused(decode, json.dumps(test["event"]).encode())] == []
 
 
 def test_every_valid_batch_is_read(shared: Path) -> None:
@@ -68,10 +75,7 @@ def test_every_valid_batch_is_read(shared: Path) -> None:
 def test_every_invalid_batch_is_refused_whole(shared: Path) -> None:
     tests = cases(shared, "invalid-batches")
     assert len(tests) == 3
-    for test in tests:
-        with pytest.raises(EnvelopeError):
-            decode_batch(json.dumps(test["batch"]).encode())
-            pytest.fail(test["id"])
+    assert [test["id"] for test in tests if not refused(decode_batch, json.dumps(test["batch"]).encode())] == []
 
 
 # --- round trips
@@ -128,10 +132,7 @@ def test_any_other_way_of_writing_the_same_event_reads_the_same(
 @example(b'{"":1}')
 def test_bytes_that_are_no_event_raise_one_kind_of_error_only(junk: bytes) -> None:
     for read in (decode, decode_batch):
-        try:
-            read(junk)
-        except EnvelopeError as error:
-            assert str(error)
+        assert refused(read, junk) or read(junk) == []  # an empty batch is the only event-free thing that is fine
 
 
 def test_data_keeps_its_bytes_whatever_they_mean() -> None:

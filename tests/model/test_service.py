@@ -224,7 +224,7 @@ def test_a_command_handler_takes_one_command(payments: Service, annotation: Any)
 
 def test_a_command_handler_with_a_forward_reference_is_checked_when_it_is_read(payments: Service) -> None:
     @payments.command
-    async def place(command: SomethingLater) -> None: ...
+    async def place(command: SomethingLater) -> None: ...  # noqa: F821 - defined below
 
     globals()["SomethingLater"] = Placed
     try:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, List, Optional, Tuple, Union  # noqa: UP035 - the old spellings work too
 
 import pytest
+from typing_extensions import TypeAliasType
 
 from farandole import Command, DeclarationError, Event, Service
 from farandole.model.signature import Parameter, Signature, caller_names, place_of, read_signature
@@ -36,6 +37,7 @@ class Gateway:
 
 
 Both = A | B
+Named = TypeAliasType("Named", A | B)  # what `type Named = A | B` makes
 
 
 def read(function: Callable[..., Any]) -> Signature:
@@ -102,6 +104,7 @@ def test_the_return_annotation_says_what_it_emits(function: Callable[..., Any], 
 async def takes_union(event: A | B) -> None: ...
 async def takes_old_union(event: Union[A, B]) -> None: ...  # noqa: UP007
 async def takes_alias(event: Both) -> None: ...
+async def takes_named(event: Named) -> Named: ...
 async def takes_noted(event: Annotated[A, "note"]) -> None: ...
 async def takes_any(event: Event) -> None: ...
 async def takes_command(command: Do, /) -> None: ...
@@ -115,6 +118,7 @@ async def takes_command(command: Do, /) -> None: ...
         (takes_old_union, (A, B)),
         (takes_alias, (A, B)),
         (takes_noted, (A,)),
+        (takes_named, (A, B)),
         (takes_any, (Event,)),
         (takes_command, (Do,)),
     ],
@@ -171,7 +175,7 @@ def test_a_class_defined_after_the_handler_is_found_when_it_is_needed() -> None:
     service = Service("late")
 
     @service.on(A)
-    async def handler(event: A) -> DefinedLater: ...
+    async def handler(event: A) -> DefinedLater: ...  # noqa: F821 - defined below
 
     with pytest.raises(
         DeclarationError, match=r"late\.handler \(.*test_signature\.py:\d+\): an annotation names something that is not"
@@ -198,7 +202,7 @@ def test_a_forward_reference_that_turns_out_wrong_is_refused_each_time() -> None
     service = Service("wrong")
 
     @service.on(A)
-    async def handler(event: TurnsOutWrong) -> None: ...
+    async def handler(event: TurnsOutWrong) -> None: ...  # noqa: F821 - defined below
 
     globals()["TurnsOutWrong"] = B
     try:

@@ -125,6 +125,21 @@ class Service:
         undoes: type | None = ...,
         formerly: str | None = ...,
     ) -> _On[A | B | C | D]: ...
+    @overload
+    def on(  # from five on, type checkers no longer compare the events with the handler
+        self,
+        a: type[Any],
+        b: type[Any],
+        c: type[Any],
+        d: type[Any],
+        e: type[Any],
+        /,
+        *more: type[Any],
+        policy: Policy | None = ...,
+        compensates: _AnyReaction | None = ...,
+        undoes: type | None = ...,
+        formerly: str | None = ...,
+    ) -> _On[Any]: ...
     def on(
         self,
         *events: type,

@@ -1,0 +1,129 @@
+"""Right usage: neither type checker may object to a line of it, and both must infer these types."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Annotated, Any, Protocol, assert_type
+
+import farandole
+from farandole import Choreography, Command, Event, Policy, Reaction, Reject, Retry, Sensitive, Service, Skip, Workflow
+
+
+class OrderEvent(Event, topic="orders", key="order_id"):
+    order_id: str
+
+
+class OrderPlaced(OrderEvent, version="1.0"):
+    email: Annotated[str, Sensitive]
+    total_cents: int = 0
+
+
+class OrderShipped(OrderPlaced):
+    parcel: str  # after one with a default: fine, because fields are given by keyword
+
+
+class PaymentCompleted(Event, version="2.1", name="Paid", key=None):
+    order_id: str
+
+
+class PaymentFailed(Event):
+    order_id: str
+
+
+class PaymentRefunded(Event):
+    order_id: str
+
+
+class CustomerMoved(Event, of="crm.customers"):
+    city: str
+
+
+class PlaceOrder(Command):
+    order_id: str
+
+
+class Gateway(Protocol):
+    async def charge(self, cents: int) -> None: ...
+
+
+class RealGateway:
+    async def charge(self, cents: int) -> None: ...
+
+
+async def open_gateway() -> AsyncIterator[Gateway]:
+    yield RealGateway()
+
+
+placed = OrderPlaced(order_id="1", email="a@b.c")
+assert_type(placed.total_cents, int)
+assert_type(placed.replace(total_cents=3), OrderPlaced)
+shipped = OrderShipped(order_id="1", email="a@b.c", parcel="p")
+
+orders = Service("orders")
+payments = Service("payments", policy=Policy(retry=Retry(attempts=3, delay=0.5), timeout=timedelta(seconds=5)))
+payments.provide(Gateway, open_gateway)
+payments.provide(dict, {}, local=True)
+
+
+@payments.on(OrderPlaced, policy=Policy(on_failure="skip", concurrency=4), formerly="take_money")
+async def charge(order: OrderPlaced, gateway: Gateway) -> PaymentCompleted | PaymentFailed:
+    if order.total_cents < 0:
+        raise Reject("nothing to pay")
+    await gateway.charge(order.total_cents)
+    return PaymentCompleted(order_id=order.order_id)
+
+
+@charge.exhausted
+async def gave_up(order: OrderPlaced, gateway: Gateway, error: Exception) -> PaymentFailed:
+    return PaymentFailed(order_id=order.order_id)
+
+
+@payments.on(PaymentFailed, compensates=charge, undoes=PaymentCompleted)
+async def refund(event: PaymentFailed, *, gateway: Gateway) -> PaymentRefunded | None:
+    raise Skip("nothing was charged")
+
+
+@orders.command
+async def place(command: PlaceOrder) -> OrderPlaced:
+    return OrderPlaced(order_id=command.order_id, email="")
+
+
+@orders.on(PaymentCompleted, PaymentFailed)
+async def finish(event: PaymentCompleted | PaymentFailed) -> None: ...
+
+
+@orders.on(PaymentCompleted, PaymentFailed, PaymentRefunded)
+def count(event: PaymentCompleted | PaymentFailed | PaymentRefunded) -> list[OrderShipped]:
+    return []
+
+
+@orders.on(PaymentCompleted, PaymentFailed, PaymentRefunded, CustomerMoved)
+async def audit(event: Event) -> tuple[OrderShipped, ...]:  # a base accepts them all
+    return ()
+
+
+@orders.on(OrderPlaced, PaymentCompleted, PaymentFailed, PaymentRefunded, CustomerMoved, policy=Policy())
+async def everything(event: Event) -> None: ...
+
+
+async def use() -> None:
+    gateway = RealGateway()
+    assert_type(await charge(placed, gateway), PaymentCompleted | PaymentFailed)
+    assert_type(await charge(placed, gateway=gateway), PaymentCompleted | PaymentFailed)
+    assert_type(await refund(PaymentFailed(order_id="1"), gateway=gateway), PaymentRefunded | None)
+    assert_type(await place(PlaceOrder(order_id="1")), OrderPlaced)
+    assert_type(await gave_up(placed, gateway, ValueError()), PaymentFailed)
+    assert_type(count(PaymentFailed(order_id="1")), list[OrderShipped])
+
+
+anything: Reaction[OrderPlaced, ..., Any] = charge
+checkout = Workflow("checkout", starts=OrderPlaced, succeeds=PaymentCompleted, fails=(PaymentFailed,), within=timedelta(1))
+shop = Choreography("shop", orders, payments, workflows=[checkout])
+
+
+async def run() -> None:
+    async with farandole.open(shop) as app:
+        receipt = await app.send(PlaceOrder(order_id="1"), idempotency_key="k")
+        assert_type(receipt, farandole.Receipt)
+        assert_type(receipt.correlation_id, str)

@@ -1,0 +1,75 @@
+"""Wrong declarations and calls of reactions. Both type checkers must object to each line marked `# wrong`, and to no other."""
+
+from __future__ import annotations
+
+from farandole import Command, Event, Policy, Service
+
+
+class Placed(Event):
+    order_id: str
+
+
+class Paid(Event):
+    order_id: str
+
+
+class Failed(Event):
+    order_id: str
+
+
+class Place(Command):
+    order_id: str
+
+
+class Gateway:
+    pass
+
+
+payments = Service("payments")
+
+
+@payments.on(Placed)
+async def charge(order: Placed, gateway: Gateway) -> Paid | Failed:
+    return Paid(order_id=order.order_id)
+
+
+@payments.on(Placed)  # wrong: the handler takes another event
+async def other_event(order: Paid) -> None: ...
+
+
+@payments.on(Placed, Paid)  # wrong: the handler takes one of the two
+async def half(order: Placed) -> None: ...
+
+
+@payments.on(Placed)  # wrong: the handler takes no event
+async def nothing() -> None: ...
+
+
+@charge.exhausted  # wrong: it takes another event
+async def gave_up(order: Paid) -> Failed:
+    return Failed(order_id="1")
+
+
+@payments.on(Failed, compensate=charge)  # wrong: no such keyword
+async def misspelt(event: Failed) -> None: ...
+
+
+@payments.on(Failed, compensates=Paid)  # wrong: a reaction is compensated, not an event
+async def undo(event: Failed) -> None: ...
+
+
+@payments.on(Failed, policy=Policy(on_failure="stop"))  # wrong: no such answer to a failure
+async def stop(event: Failed) -> None: ...
+
+
+@payments.on("Failed")  # wrong: a class, not its name
+async def named(event: Failed) -> None: ...
+
+
+async def use() -> None:
+    placed = Placed(order_id="1")
+    result: Paid = await charge(placed, Gateway())  # wrong: it may be Failed as well
+    await charge(placed)  # wrong: the gateway is missing
+    await charge(Paid(order_id="1"), Gateway())  # wrong: another event
+    await charge(placed, gateway="visa")  # wrong: no gateway
+    await charge(order=placed, gateway=Gateway())  # wrong: the event is given by position
