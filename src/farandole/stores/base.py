@@ -110,13 +110,17 @@ class StoreStatus(msgspec.Struct, frozen=True):
 
 
 class DeadFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which dead letters: all conditions must hold; None is no condition. `text` is looked for in reason and body."""
+    """Which dead letters: all conditions must hold; None is no condition. `text` is looked for in reason and body.
+
+    `exhausted`: also those events that were closed by their exhausted handler (see `Store.retry_dead`).
+    """
 
     reaction: str | None = None
     id: str | None = None
     error: str | None = None
     place: str | None = None
     text: str | None = None
+    exhausted: bool = False
 
 
 class Transaction(Protocol):

@@ -1,0 +1,51 @@
+"""SQLite: the embedded store, and the one to begin with. See `database` for its discipline."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+from farandole.errors import ConfigurationError
+from farandole.stores.base import Store
+from farandole.stores.sqlite.store import SqliteStore
+from farandole.world import World
+
+__all__ = ["connect"]
+
+_LEVELS = {"off": 0, "normal": 1, "full": 2}
+
+
+def connect(url: str, world: World, *, tables: Any = None) -> Store:
+    """The store of a SQLite URL, not yet opened.
+
+    Parameters
+    ----------
+    url:
+        `sqlite:///relative.db`, `sqlite:////absolute.db`, or `sqlite://` for one in memory. `?synchronous=normal` gives up the last
+        commits on a loss of power (never on a crash of the process) for speed; `off` may lose the whole file then.
+    world:
+        Clock, chance and crash points.
+    tables:
+        The service's own tables: a SQLAlchemy `MetaData`, SQL statements, or None.
+
+    Raises
+    ------
+    ConfigurationError
+        The URL is malformed.
+    """
+    place, _, query = url.partition("?")
+    rest = place.removeprefix("sqlite:")
+    if rest.strip("/") and not rest.startswith("///"):
+        raise ConfigurationError(
+            f"{url!r}: a SQLite URL has three slashes before a relative path and four before an absolute one, "
+            f"for example sqlite:///{rest.strip('/')}"
+        )
+    path = unquote(rest.removeprefix("///")) if rest.startswith("///") else ""
+    level = _LEVELS["full"]
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name != "synchronous" or value not in _LEVELS:
+            raise ConfigurationError(f"{url!r}: expected ?synchronous=full, normal or off, got: {name}={value}")
+        level = _LEVELS[value]
+    absolute = None if path in ("", ":memory:") else os.path.realpath(path)
+    return SqliteStore(url, path=absolute, world=world, level=level, tables=tables)

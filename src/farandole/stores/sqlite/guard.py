@@ -1,0 +1,139 @@
+"""The connection that reactions hold: sqlite3's own, from which commit and rollback are taken away."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from collections.abc import Iterable, Sequence
+from types import FrameType
+from typing import Any, NoReturn
+
+from farandole.errors import StoreError, TransactionOwned
+
+__all__ = ["OwnedConnection", "OwnedCursor", "caller", "denied", "refuse"]
+
+OWN = "farandole"
+"""Savepoints whose names begin like this belong to the store."""
+
+_INSIDE = ("farandole.stores.", "sqlalchemy.", "contextlib", "asyncio.", "concurrent.", "threading")
+
+
+class Guard:
+    """SQLite's authorizer: transaction control is the store's alone, whoever's text it comes from."""
+
+    def __init__(self) -> None:
+        self.own = False
+        self.refused: str | None = None
+
+    def __call__(self, action: int, first: str | None, second: str | None, *_: str | None) -> int:
+        ends = action == sqlite3.SQLITE_TRANSACTION or (action == sqlite3.SQLITE_SAVEPOINT and str(second).startswith(OWN))
+        if not ends or self.own:
+            return sqlite3.SQLITE_OK
+        self.refused = str(first)
+        return sqlite3.SQLITE_DENY
+
+
+class OwnedCursor(sqlite3.Cursor):
+    """A cursor that writes nowhere but in the transaction of the reaction."""
+
+    connection: OwnedConnection
+
+    def execute(self, sql: str, parameters: Any = (), /) -> OwnedCursor:
+        self._need_transaction()
+        try:
+            super().execute(sql, parameters)
+        except sqlite3.DatabaseError as error:
+            denied(self.connection.guard, error, sql)
+            raise
+        return self
+
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> OwnedCursor:
+        self._need_transaction()
+        super().executemany(sql, parameters)
+        return self
+
+    def executescript(self, sql_script: str, /) -> NoReturn:
+        refuse("executescript()", "it commits first. Use execute() for each statement")
+
+    def _need_transaction(self) -> None:
+        if not self.connection.in_transaction:
+            raise StoreError(
+                f"{caller()} uses a database connection whose transaction is over: the reaction has returned, or SQLite rolled "
+                f"back by itself (INSERT OR ROLLBACK, disk full). Use it inside the reaction only, and let database errors out"
+            )
+
+
+class OwnedConnection(sqlite3.Connection):
+    """The writer's connection. What would end its transaction raises `TransactionOwned` and names the caller's line."""
+
+    guard: Guard
+
+    def cursor(self, factory: Any = OwnedCursor) -> Any:
+        return super().cursor(factory)
+
+    def commit(self) -> NoReturn:
+        refuse("commit()")
+
+    def rollback(self) -> NoReturn:
+        refuse("rollback()")
+
+    def close(self) -> NoReturn:
+        refuse("close()")
+
+    def executescript(self, sql_script: str, /) -> NoReturn:
+        refuse("executescript()", "it commits first. Use execute() for each statement")
+
+    def __enter__(self) -> NoReturn:
+        refuse("with connection:")
+
+    def __exit__(self, *_: object) -> NoReturn:
+        refuse("with connection:")
+
+    @property
+    def isolation_level(self) -> None:
+        """Always None: the store begins and ends transactions itself."""
+        return None
+
+    @isolation_level.setter
+    def isolation_level(self, value: object) -> NoReturn:
+        refuse(f"isolation_level = {value!r}")
+
+    def guarded(self) -> OwnedConnection:
+        """Set the guard up; once, by whoever opened it."""
+        self.guard = Guard()
+        self.set_authorizer(self.guard)
+        return self
+
+
+def refuse(what: str, why: str = "the store owns it. Return normally to commit, raise to roll back") -> NoReturn:
+    """Tell the caller that the transaction is not his to end."""
+    raise TransactionOwned(f"{caller()} calls {what} in the transaction of a reaction: {why}")
+
+
+def denied(guard: Guard, error: sqlite3.DatabaseError, sql: str) -> None:
+    """Raise `TransactionOwned` if this error is the guard's doing."""
+    if guard.refused is not None:
+        guard.refused = None
+        text = sql.strip()
+        raise TransactionOwned(
+            f"{caller()} executes {text[:40]!r} in the transaction of a reaction: "
+            f"the store owns it. Return normally to commit, raise to roll back"
+        ) from error
+
+
+def caller() -> str:
+    """`file:line` of whoever called into the store or SQLAlchemy, also across SQLAlchemy's greenlets."""
+    stacks: Sequence[FrameType | None] = (sys._getframe(1), _parent_frame())
+    for stack in stacks:
+        frame = stack
+        while frame is not None:
+            if not f"{frame.f_globals.get('__name__', '')}.".startswith(_INSIDE):
+                return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+            frame = frame.f_back
+    return "somebody"
+
+
+def _parent_frame() -> FrameType | None:
+    greenlet = sys.modules.get("greenlet")
+    parent = greenlet.getcurrent().parent if greenlet else None
+    return parent.gr_frame if parent is not None else None

@@ -1,0 +1,212 @@
+"""The inbox: which events a service has seen, which wait for another run, which are dead.
+
+A row's states are those of `runtime/inbox.py`. Rows of one (reaction, key) that block form a queue in the order of `seq`: only its head
+has a `due` time, and whoever settles the head promotes the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+import msgspec
+
+from farandole.errors import ClaimLost, StoreError
+from farandole.stores.base import InboxRow, Verdict
+from farandole.stores.sqlite.database import Access
+from farandole.stores.sqlite.statements import Statements
+
+__all__ = [
+    "array",
+    "blocked",
+    "claim",
+    "discard",
+    "extend",
+    "give_back",
+    "ingest",
+    "millis",
+    "park",
+    "purgeable",
+    "retry",
+    "row",
+    "settle",
+    "take",
+]
+
+SQL = Statements("inbox.sql")
+
+KEPT = frozenset({"parked", "claimed", "dead", "exhausted"})
+"""States in which a row keeps its event; the others are marks."""
+
+SETTLED = frozenset({"done", "skipped", "exhausted"})
+"""States in which nothing more happens: such rows are purged in time."""
+
+_json = msgspec.json.Encoder().encode
+
+
+def array(values: Any) -> str:
+    """A JSON array, for `json_each`."""
+    return _json(values).decode()
+
+
+def millis(seconds: float | None) -> int | None:
+    """A time as it is stored."""
+    return None if seconds is None else round(seconds * 1000)
+
+
+def claim(access: Access, marks: Sequence[tuple[str, str]]) -> Collection[tuple[str, str]]:
+    """Insert marks; give those that were new."""
+    if not marks:
+        return ()
+    now = millis(access.world.time())
+    text = array(marks)
+    (last,) = access.run(SQL.last).fetchone()
+    if "\\u0000" in text:
+        count = access.run_many(SQL.claim_one, [(*mark, now) for mark in marks])
+    else:
+        count = access.run(SQL.claim, (text, now)).rowcount
+    if count == len(marks):
+        return set(marks)
+    return set(access.run(SQL.claimed, (last,)).fetchall())
+
+
+def blocked(access: Access, reactions: Collection[str]) -> dict[tuple[str, str], int]:
+    """Keys that wait, with how many rows wait there."""
+    if not access.run(SQL.any_blocked).fetchone()[0]:
+        return {}
+    return {(reaction, key): count for reaction, key, count in access.run(SQL.blocked, (array(list(reactions)),)).fetchall()}
+
+
+def park(access: Access, rows: Sequence[InboxRow]) -> None:
+    """Turn marks of this transaction into rows that wait, are dead or are skipped."""
+    now = millis(access.world.time())
+    values = []
+    for row in rows:
+        kept = row.state in KEPT
+        values.append((
+            row.state, now, *((row.key, row.topic, row.body) if kept else (None, None, None)), row.attempts,
+            millis(row.due) if row.state == "parked" else None, _blocks(row.state, row.blocks),
+            row.reason, row.place, row.error, row.reaction, row.id,
+        ))  # fmt: skip
+    if rows and access.run_many(SQL.park, values) != len(rows):
+        raise StoreError(f"park: one of {len(rows)} rows was not claimed in this transaction. Claim it first")
+
+
+def _blocks(state: str, blocks: bool) -> int | None:
+    return 1 if blocks and state not in SETTLED else None
+
+
+def settle(access: Access, row: InboxRow, verdict: Verdict) -> None:
+    """Settle a row that was taken, where its token still matches."""
+    now = millis(access.world.time())
+    said = (verdict.reason, verdict.place, verdict.error, row.seq, row.token)
+    if verdict.state in KEPT:
+        due = millis(verdict.due) if verdict.state == "parked" else None
+        blocks = _blocks(verdict.state, verdict.blocks)
+        cursor = access.run(SQL.reopen, (verdict.state, now, verdict.attempts, due, blocks, *said))
+    else:
+        blocks = None
+        cursor = access.run(SQL.close, (verdict.state, now, verdict.attempts, *said))
+    if not cursor.rowcount:
+        raise ClaimLost(
+            f"{row.reaction} no longer holds event {row.id}: its lease ran out and another worker took it. Nothing is written"
+        )
+    if blocks is None:
+        access.run(SQL.promote, (now, row.reaction, row.key))
+
+
+def ingest(access: Access, rows: Sequence[InboxRow], bound: Callable[[str], int]) -> tuple[int, int]:
+    """Insert waiting rows until a key is full; give how many of the sequence were taken, and how many of those were new."""
+    now, new = millis(access.world.time()), 0
+    counts: dict[tuple[str, str], int] = {}
+    for taken, row in enumerate(rows):
+        lane = (row.reaction, row.key)
+        if lane not in counts:
+            counts[lane] = access.run(SQL.blocked_key, lane).fetchone()[0]
+        if counts[lane] >= bound(row.reaction):
+            if access.run(SQL.known, (row.reaction, row.id)).fetchone()[0]:
+                continue
+            return taken, new
+        behind = row.blocks and counts[lane] > 0
+        due = None if behind or row.state != "parked" else millis(row.due) or now
+        blocks = _blocks(row.state, row.blocks)
+        inserted = access.run(SQL.ingest, (
+            row.reaction, row.id, row.state, now, row.key, row.topic, row.body, row.attempts, due, blocks,
+            row.reason, row.place, row.error,
+        )).rowcount  # fmt: skip
+        new += inserted
+        counts[lane] += (blocks or 0) * inserted
+    return len(rows), new
+
+
+def take(access: Access, reactions: Collection[str], limit: int, lease: float) -> list[InboxRow]:
+    """Claim due rows, at most one per key; one that was abandoned comes alone."""
+    now = access.world.time()
+    due: list[tuple[int, int, str, str, str]] = []
+    for reaction in reactions:
+        due += [(*found, reaction) for found in access.run(SQL.due, (reaction, millis(now), limit)).fetchall()]
+    due.sort()
+    crashed = bool(due) and due[0][3] == "claimed"
+    chosen: dict[tuple[str, str], int] = {}
+    for _, seq, key, state, reaction in due[: 1 if crashed else None]:
+        if len(chosen) == limit or (state == "claimed") != crashed:
+            break  # an abandoned row waits until it is the first, then comes alone
+        chosen.setdefault((reaction, key), seq)
+    if not chosen:
+        return []
+    token = access.world.token()
+    seqs = list(chosen.values())
+    found = access.run(SQL.take, (token, millis(now + lease), millis(now), array(seqs))).fetchall()
+    rows = {taken.seq: taken for taken in map(row, found)}
+    for taken in rows.values():
+        taken.crashed = crashed
+    return [rows[seq] for seq in seqs]
+
+
+def row(values: Sequence[Any]) -> InboxRow:
+    """An `InboxRow` of the columns that `take` and `dead` select."""
+    reaction, id_, key, topic, body, state, attempts, due, blocks, reason, place, error, token, seq, handled_at = values
+    return InboxRow(
+        reaction=reaction, id=id_, key=key or "", topic=topic or "", body=body or b"", state=state, attempts=attempts or 0,
+        due=None if due is None else due / 1000, blocks=bool(blocks), reason=reason, place=place, error=error, token=token,
+        seq=seq, handled_at=handled_at / 1000,
+    )  # fmt: skip
+
+
+def extend(access: Access, rows: Sequence[InboxRow], lease: float) -> None:
+    """The leases of these rows begin anew."""
+    until = millis(access.world.time() + lease)
+    access.run_many(SQL.extend, [(until, row.seq, row.token) for row in rows])
+
+
+def give_back(access: Access, rows: Sequence[InboxRow]) -> None:
+    """These rows were claimed but not run."""
+    now = millis(access.world.time())
+    access.run_many(SQL.give_back, [(now, row.seq, row.token) for row in rows])
+
+
+def purgeable(page: Sequence[tuple[int, str, int]], before: float, limit: int) -> tuple[list[int], int]:
+    """Which rows of a page (seq, state, handled_at) to delete, and after which seq to look next; 0: from the beginning.
+
+    The purge walks in the order of arrival and turns back where a page has settled rows but none old enough: time and order run nearly
+    together, so that the table is never looked at as a whole.
+    """
+    settled = [(seq, handled_at) for seq, state, handled_at in page if state in SETTLED]
+    old = [seq for seq, handled_at in settled if handled_at < before * 1000][:limit]
+    if old:
+        return old, old[-1]
+    return [], 0 if settled or not page else page[-1][0]
+
+
+def retry(access: Access, row: InboxRow, *, force: bool) -> int:
+    """A dead row is due again."""
+    return access.run(SQL.retry, (millis(access.world.time()), row.reaction, row.id, force)).rowcount
+
+
+def discard(access: Access, row: InboxRow, reason: str) -> int:
+    """A dead row becomes a mark; what it held goes on."""
+    now = millis(access.world.time())
+    count = access.run(SQL.discard, (now, reason, row.reaction, row.id)).rowcount
+    if count:
+        access.run(SQL.promote, (now, row.reaction, row.key))
+    return count

@@ -1,0 +1,198 @@
+"""The SQLite store: one service's database in a file, or in memory."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from farandole.errors import StoreError
+from farandole.stores.base import DeadFilter, InboxRow, LateTransaction, OutboxRow, StoreStatus, Transaction
+from farandole.stores.sqlite import inbox, outbox
+from farandole.stores.sqlite.database import Access
+from farandole.stores.sqlite.inbox import array, millis
+from farandole.stores.sqlite.migrate import create_tables, migrate
+from farandole.stores.sqlite.transaction import Begin, LateSqlite
+from farandole.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from farandole.stores.sqlite.alchemy import Alchemy, Handles, Route
+
+__all__ = ["SqliteStore"]
+
+
+class SqliteStore:
+    """One service's SQLite database; see `stores.base.Store`.
+
+    Parameters
+    ----------
+    url:
+        As the user wrote it.
+    path:
+        The file, absolute; None: in memory.
+    world:
+        Clock, chance and crash points.
+    level:
+        `PRAGMA synchronous` of durable transactions: 2 full, 1 normal, 0 off.
+    tables:
+        The service's own tables: a SQLAlchemy `MetaData`, SQL statements, or None.
+    """
+
+    inline = True
+
+    def __init__(self, url: str, *, path: str | None, world: World, level: int, tables: Any) -> None:
+        self.url = url
+        self._path = path
+        self._world = world
+        self._level = level
+        self._tables = tables
+        self._access: Access | None = None
+        self._alchemy: Alchemy | None = None
+        self._purged_to = 0
+
+    @property
+    def access(self) -> Access:
+        """The way to the open database."""
+        if self._access is None:
+            raise StoreError(f"the store {self.url} is not open. Open it first, and use nothing after close()")
+        return self._access
+
+    async def open(self) -> None:
+        """Connect, migrate, and make the service's tables. Several processes may do so at once."""
+        if self._access is not None:
+            return
+        self._access = access = Access(self._path, self._world, self._level)
+        try:
+            await access.prepare()
+            async with self._alone(durable=True):
+                migrate(access)
+                if self._tables is not None:
+                    await create_tables(access, self._tables)
+        except sqlite3.DatabaseError as error:
+            await self.close()
+            raise access.unusable(error) from error
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Give the connections back; what is open on them is undone. Twice is fine."""
+        if self._access is not None:
+            self._access.database.leave()
+            self._access = None
+            self._alchemy = None
+
+    def begin(self, *, durable: bool = True) -> AbstractAsyncContextManager[Transaction]:
+        return Begin(self, durable=durable)
+
+    def begin_late(self) -> LateTransaction:
+        return LateSqlite(self)
+
+    def handles(self, route: Route) -> Handles:
+        """SQLAlchemy handles along a route; SQLAlchemy is imported when the first reaction wants it."""
+        from farandole.stores.sqlite.alchemy import Alchemy, Handles
+
+        if self._alchemy is None:
+            self._alchemy = Alchemy(self.access.database)
+        return Handles(self._alchemy, route)
+
+    @asynccontextmanager
+    async def _alone(self, *, durable: bool) -> AsyncIterator[Access]:
+        """A transaction of the framework's own."""
+        access = self.access
+        await access.begin(durable=durable)
+        try:
+            yield access
+        except BaseException:
+            access.rollback()
+            raise
+        await access.commit()
+
+    async def ingest(self, rows: Sequence[InboxRow], bound: Callable[[str], int]) -> tuple[int, int]:
+        async with self._alone(durable=True) as access:
+            return inbox.ingest(access, rows, bound)
+
+    async def take(self, reactions: Collection[str], limit: int, lease: float) -> list[InboxRow]:
+        first = await self.next_due(reactions)
+        if first is None or first > 0 or limit < 1:
+            return []  # so that a worker which looks in vain does not take the write lock
+        async with self._alone(durable=False) as access:
+            return inbox.take(access, reactions, limit, lease)
+
+    async def extend(self, rows: Sequence[InboxRow], lease: float) -> None:
+        async with self._alone(durable=False) as access:
+            inbox.extend(access, rows, lease)
+
+    async def give_back(self, rows: Sequence[InboxRow]) -> None:
+        async with self._alone(durable=False) as access:
+            inbox.give_back(access, rows)
+
+    async def next_due(self, reactions: Collection[str]) -> float | None:
+        ((first,),) = await self.access.read(inbox.SQL.next_due, (array(list(reactions)),))
+        return None if first is None else (first - round(self._world.time() * 1000)) / 1000
+
+    async def waiting(self, reactions: Collection[str]) -> int:
+        ((count,),) = await self.access.read(inbox.SQL.waiting, (array(list(reactions)), millis(self._world.time())))
+        return int(count)
+
+    async def receipt(self, reaction: str, id: str) -> bytes | None:
+        found = await self.access.read(inbox.SQL.receipt, (reaction, id))
+        return found[0][0] if found else None
+
+    async def lease_buckets(self, token: str, lease: float) -> list[int]:
+        async with self._alone(durable=False) as access:
+            return outbox.lease(access, token, lease)
+
+    async def release_buckets(self, token: str) -> None:
+        async with self._alone(durable=False) as access:
+            access.run(outbox.SQL.release, (token,))
+
+    async def outbox(self, buckets: Collection[int], limit: int) -> list[OutboxRow]:
+        return await outbox.oldest(self.access, buckets, limit)
+
+    async def published(self, seqs: Sequence[int]) -> None:
+        if seqs:
+            async with self._alone(durable=False) as access:
+                access.run(outbox.SQL.published, (array(seqs),))
+
+    async def unpublishable(self, row: OutboxRow, reason: str) -> None:
+        async with self._alone(durable=True) as access:
+            outbox.bury(access, row, reason)
+
+    async def purge(self, older_than: float, limit: int) -> int:
+        before = self._world.time() - older_than
+        deleted = 0
+        while deleted < limit:
+            page = await self.access.read(inbox.SQL.page, (self._purged_to, limit))
+            old, self._purged_to = inbox.purgeable(page, before, limit - deleted)
+            if old:
+                async with self._alone(durable=False) as access:
+                    deleted += access.run(inbox.SQL.purge, (array(old), millis(before))).rowcount
+            elif not self._purged_to:
+                break
+        return deleted
+
+    async def status(self) -> StoreStatus:
+        now = self._world.time()
+        ((outbox_rows, oldest, *counts),) = await self.access.read(outbox.SQL.status, (millis(now),))
+        return StoreStatus(outbox_rows, None if oldest is None else max(0.0, now - oldest / 1000), *counts)
+
+    async def fates(self, ids: Collection[str]) -> list[InboxRow]:
+        return [inbox.row(found) for found in await self.access.read(inbox.SQL.fates, (array(list(ids)),))]
+
+    async def dead(self, which: DeadFilter, limit: int | None = None) -> list[InboxRow]:
+        values = (which.reaction, which.id, which.error, which.place, which.text, which.exhausted, -1 if limit is None else limit)
+        return [inbox.row(found) for found in await self.access.read(inbox.SQL.dead, values)]
+
+    async def retry_dead(self, rows: Sequence[InboxRow], *, force: bool = False) -> int:
+        async with self._alone(durable=True) as access:
+            return sum(
+                outbox.unbury(access, r) if r.reaction == outbox.RELAY else inbox.retry(access, r, force=force) for r in rows
+            )
+
+    async def discard_dead(self, rows: Sequence[InboxRow], reason: str) -> int:
+        async with self._alone(durable=True) as access:
+            return sum(inbox.discard(access, r, reason) for r in rows)

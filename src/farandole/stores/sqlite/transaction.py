@@ -1,0 +1,289 @@
+"""Open transactions: of a batch, and of one outside reaction, whose database opens when it is used."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+from farandole.errors import DeclarationError, StoreError
+from farandole.model.envelope import Message
+from farandole.stores.base import InboxRow, Verdict
+from farandole.stores.sqlite import inbox, outbox
+from farandole.stores.sqlite.database import Access
+from farandole.stores.sqlite.guard import OWN, caller, denied
+from farandole.stores.sqlite.statements import Statement
+
+if TYPE_CHECKING:
+    from farandole.stores.sqlite.alchemy import Handles
+    from farandole.stores.sqlite.store import SqliteStore
+
+__all__ = ["Begin", "LateSqlite", "SqliteTransaction"]
+
+# The comments keep these apart from a user's own text in the statement cache, see `database`.
+_SAVEPOINT, _RELEASE, _UNDO = (
+    Statement(name, f"{sql} {OWN} /* by the store */")
+    for name, sql in (("savepoint", "SAVEPOINT"), ("release", "RELEASE"), ("undo", "ROLLBACK TO"))
+)
+
+
+class Inline:
+    """Statements go to the writer, whose transaction is open."""
+
+    def __init__(self, writer: sqlite3.Connection) -> None:
+        self.raw: sqlite3.Connection | None = writer
+        self._writer = writer
+
+    async def execute(self, sql: str, parameters: Any, many: bool) -> sqlite3.Cursor:
+        cursor: sqlite3.Cursor = self._writer.cursor()
+        return cursor.executemany(sql, parameters) if many else cursor.execute(sql, parameters)
+
+
+class SqliteTransaction:
+    """An open transaction; see `stores.base.Transaction`.
+
+    Parameters
+    ----------
+    store:
+        Whose it is.
+    handles:
+        The user's handles, where there are some already.
+    """
+
+    def __init__(self, store: SqliteStore, handles: Handles | None = None) -> None:
+        self._store = store
+        self._handles = handles
+        self._over = False
+
+    @property
+    def _access(self) -> Access:
+        if self._over:
+            raise StoreError("this transaction is over. Begin another")
+        return self._store.access
+
+    async def claim(self, marks: Sequence[tuple[str, str]]) -> Collection[tuple[str, str]]:
+        return inbox.claim(self._access, marks)
+
+    async def blocked(self, reactions: Collection[str]) -> dict[tuple[str, str], int]:
+        return inbox.blocked(self._access, reactions)
+
+    async def park(self, rows: Sequence[InboxRow]) -> None:
+        inbox.park(self._access, rows)
+
+    async def settle(self, row: InboxRow, verdict: Verdict) -> None:
+        inbox.settle(self._access, row, verdict)
+
+    async def emit(self, messages: Sequence[Message]) -> None:
+        if messages:
+            outbox.emit(self._access, messages)
+
+    async def keep_receipt(self, reaction: str, id: str, receipt: bytes) -> None:
+        if not self._access.run(inbox.SQL.keep_receipt, (receipt, reaction, id)).rowcount:
+            raise StoreError(f"keep_receipt: event {id} of {reaction} has no inbox row. Claim it first")
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[SqliteTransaction]:
+        await self.flush()
+        access = self._access
+        _own(access, _SAVEPOINT)
+        part = SqliteTransaction(self._store)
+        try:
+            yield part
+            await part.flush()
+            _own(access, _RELEASE)
+        except BaseException:
+            if not access.database.closed and access.database.writer.in_transaction:
+                _own(access, _UNDO)
+                _own(access, _RELEASE)
+            raise
+        finally:
+            part.end()
+
+    def resource(self, kind: str) -> Any:
+        access = self._access
+        if kind == "driver":
+            return access.database.writer
+        if self._handles is None:
+            self._handles = self._store.handles(Inline(access.database.writer))
+        return self._handles.resource(kind)
+
+    async def flush(self) -> None:
+        if self._handles is not None:
+            await self._handles.flush()
+        if not self._access.database.writer.in_transaction:
+            raise StoreError(
+                "SQLite rolled the transaction back by itself (INSERT OR ROLLBACK, or a full disk), and the reaction swallowed the "
+                "error. Nothing is committed. Let database errors out of the reaction"
+            )
+
+    def end(self) -> None:
+        """It works no more, nor do its handles."""
+        self._over = True
+        if self._handles is not None:
+            self._handles.end()
+            self._handles = None
+
+
+def _own(access: Access, statement: Statement) -> None:
+    guard = access.database.writer.guard
+    guard.own = True
+    try:
+        access.run(statement)
+    finally:
+        guard.own = False
+
+
+class Begin(AbstractAsyncContextManager[SqliteTransaction]):
+    """Opens a transaction; commits on leaving, rolls back where something was raised."""
+
+    def __init__(self, store: SqliteStore, *, durable: bool, handles: Handles | None = None) -> None:
+        self._store = store
+        self._durable = durable
+        self._handles = handles
+
+    async def __aenter__(self) -> SqliteTransaction:
+        await self._store.access.begin(durable=self._durable)
+        self._transaction = SqliteTransaction(self._store, self._handles)
+        return self._transaction
+
+    async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        access = self._store.access
+        if error is not None:
+            access.rollback()
+            self._transaction.end()
+            return
+        try:
+            await self._transaction.flush()
+        except BaseException:
+            access.rollback()
+            raise
+        else:
+            await access.commit()
+        finally:
+            self._transaction.end()
+
+
+class LateSqlite:
+    """The transaction of one outside reaction; see `stores.base.LateTransaction`.
+
+    It is its own route: statements go to the reader, each for itself, until the first one that writes. That one takes the write
+    lock, and from then on everything goes to the writer.
+    """
+
+    raw: sqlite3.Connection | None = None
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+        self._handles: Handles | None = None
+        self._phase: Literal["reading", "writing", "over"] = "reading"
+
+    @property
+    def writing(self) -> bool:
+        return self._phase == "writing"
+
+    def resource(self, kind: str) -> Any:
+        if kind == "driver":
+            raise DeclarationError(
+                "an outside reaction cannot take sqlite3.Connection: its transaction opens at the first write, which a raw connection "
+                "cannot do. Take AsyncConnection or AsyncSession"
+            )
+        if self._handles is None:
+            self._handles = self._store.handles(self)
+        return self._handles.resource(kind)
+
+    async def execute(self, sql: str, parameters: Any, many: bool) -> sqlite3.Cursor:
+        """The route of the handles."""
+        if self._phase == "over":
+            raise StoreError(f"{caller()} uses the database after its reaction has ended. Use it inside the reaction only")
+        if self._phase == "reading" and (many or sql.lstrip()[:9].upper() == "SAVEPOINT"):
+            await self._write()
+        if self._phase == "reading":
+            found = await self._read(sql, parameters)
+            if found is not None:
+                return found
+        cursor: sqlite3.Cursor = self._store.access.database.writer.cursor()
+        return cursor.executemany(sql, parameters) if many else cursor.execute(sql, parameters)
+
+    async def _write(self) -> None:
+        await self._store.access.begin()
+        self._phase = "writing"
+
+    async def _read(self, sql: str, parameters: Any) -> sqlite3.Cursor | None:
+        """The answer of a statement that only reads; None where it writes, and the transaction is open now."""
+        access = self._store.access
+        database = access.database
+        reader = database.reader
+        if reader is not None:
+            try:
+                return await access.patiently(lambda: _fetch(reader, sql, parameters))
+            except sqlite3.DatabaseError as error:
+                denied(reader.guard, error, sql)
+                if not _would_write(error):
+                    raise
+        else:  # in memory there is one connection: no other transaction may be open while we look
+            async with database.lock:
+                own = sqlite3.Cursor(database.writer)
+                own.execute("PRAGMA query_only = ON")
+                try:
+                    return _fetch(database.writer, sql, parameters)
+                except sqlite3.DatabaseError as error:
+                    denied(database.writer.guard, error, sql)
+                    if not _would_write(error):
+                        raise
+                finally:
+                    own.execute("PRAGMA query_only = OFF")
+        await self._write()
+        return None
+
+    @asynccontextmanager
+    async def finish(self) -> AsyncIterator[SqliteTransaction]:
+        if self._phase == "over":
+            raise StoreError("this late transaction is over. Begin another")
+        access = self._store.access
+        if self._phase == "reading":
+            await self._write()
+        transaction = SqliteTransaction(self._store, self._handles)
+        try:
+            await transaction.flush()
+            yield transaction
+            await transaction.flush()
+        except BaseException:
+            self._undo()
+            raise
+        else:
+            self._phase = "over"
+            await access.commit()
+        finally:
+            transaction.end()
+
+    def _undo(self) -> None:
+        if self._phase == "writing":
+            self._store.access.rollback()
+        self._phase = "over"
+
+    async def close(self) -> None:
+        self._undo()
+        if self._handles is not None:
+            self._handles.end()
+            self._handles = None
+
+
+class _Fetched(sqlite3.Cursor):
+    """A cursor whose rows are here already, so that no read transaction stays open."""
+
+    rows: list[Any]
+
+    def fetchall(self) -> list[Any]:
+        return self.rows
+
+
+def _fetch(connection: sqlite3.Connection, sql: str, parameters: Any) -> sqlite3.Cursor:
+    found = _Fetched(connection)
+    found.execute(sql, parameters)
+    found.rows = sqlite3.Cursor.fetchall(found)
+    return found
+
+
+def _would_write(error: sqlite3.DatabaseError) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_READONLY
