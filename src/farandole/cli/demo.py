@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from hashlib import blake2b
 from importlib import import_module
 from pathlib import Path
@@ -18,40 +18,6 @@ from farandole.errors import ConfigurationError
 from farandole.world import World
 
 __all__ = ["demo"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """What to do, where."""
-
-    invoices: list[Any]
-    stock: dict[str, int]
-    broker: str
-    database: str
-    ledger: Path
-    duplicates: float
-    seed: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Result:
-    """What came of it."""
-
-    figures: Any
-    counters: dict[str, int]
-    seconds: float
-    dead_letters: int
-    violations: dict[str, list[str]]
-    chain: Any
-
-    @property
-    def fine(self) -> bool:
-        return not any(self.violations.values()) and not self.figures.open
-
-    @property
-    def workflows_per_second(self) -> float:
-        figures = self.figures
-        return float(round((figures.placed + figures.returns_accepted + figures.returns_partial) / max(self.seconds, 1e-9), 1))
 
 
 def demo(  # noqa: PLR0913 - each is a flag
@@ -104,7 +70,7 @@ def demo(  # noqa: PLR0913 - each is a flag
     shelves = shop("stock").initial_stock(read, stock, seed)
     with _folder(data) as folder, _environment(weather, folder / "gateway.db"):
         _expect_same_orders(folder, repr((read, shelves)))
-        plan = _Plan(
+        plan = shop("performance").Plan(
             invoices=read,
             stock=shelves,
             broker=broker or f"sqlite:///{folder}/broker.db",
@@ -114,8 +80,8 @@ def demo(  # noqa: PLR0913 - each is a flag
             seed=seed,
         )
         with _progress(len(read), quiet=json) as step:
-            result = asyncio.run(_run(shop, plan, step, World()))
-    _print_json(result) if json else _print_summary(result)
+            result = asyncio.run(shop("performance").perform(plan, step, World()))
+    _print_json(result) if json else _print_summary(result, shop("").shop)
     return 0 if result.fine else 1
 
 
@@ -188,61 +154,6 @@ def _environment(weather: Any, ledger: Path) -> Iterator[None]:
                 os.environ[name] = value
 
 
-async def _run(shop: Callable[[str], Any], plan: _Plan, step: Callable[[Any], None], world: World) -> _Result:
-    """Open the shop, send everything, wait until nothing is under way, and look."""
-    from farandole.brokers import open_broker
-    from farandole.host import open as open_host
-
-    broker = open_broker(plan.broker, world)
-    await broker.open()
-    repeating = shop("duplicates").Duplicating(broker, plan.duplicates, plan.seed)
-    driver = shop("driver")
-    numbers = [invoice.number for invoice in plan.invoices]
-    try:
-        with shop("databases").looking(plan.database, plan.ledger) as databases:
-            async with open_host(shop("").shop, broker=repeating, database=plan.database, world=world) as app:
-                await driver.fill_shelves(app, plan.stock)
-                began = world.monotonic()
-                await driver.submit(app, plan.invoices, databases=databases, world=world, done=step)
-                seconds = world.monotonic() - began
-                await app.idle()
-                dead = sum([(await app.store(name).status()).dead for name in app.services])
-                counters = dict(app.counters)
-            return _Result(
-                figures=shop("figures").read_figures(databases, numbers),
-                counters=counters,
-                seconds=seconds,
-                dead_letters=dead,
-                violations=shop("invariants").check(databases, numbers, plan.stock),
-                chain=await _failed_chain(shop("").shop, broker, databases, world),
-            )
-    finally:
-        await broker.close()
-
-
-async def _failed_chain(shop: Any, broker: Any, databases: Any, world: World) -> Any:
-    """The event tree of an order that failed, or None; best one that had to be compensated."""
-    failed = databases.rows(
-        "orders", "SELECT order_id FROM orders WHERE state = 'cancelled' ORDER BY reason = 'out of stock', total_pence LIMIT 1"
-    )
-    if not failed:
-        return None
-    from farandole.cli.reading import read_flows
-    from farandole.cli.tree import Teller
-    from farandole.model.wire import Wire
-    from farandole.observe.chain import build_chains
-
-    wire = Wire(shop)
-    topics = tuple(sorted({binding.topic for binding in wire.by_class.values() if binding.topic}))
-    envelopes = await read_flows(broker, topics, f"order_id={failed[0][0]}", world)
-    checkout = [chain for chain in build_chains(envelopes) if any(_is_placed(node) for node, _ in chain.walk())]
-    return Teller(shop, wire, (), world.time()).as_tree(checkout[0], {}, with_data=False) if checkout else None
-
-
-def _is_placed(node: Any) -> bool:
-    return node.envelope is not None and node.envelope.type == "shop.OrderPlaced.v1"
-
-
 @contextmanager
 def _progress(total: int, *, quiet: bool) -> Iterator[Callable[[Any], None]]:
     """A bar on stderr, so that the result can be piped."""
@@ -256,14 +167,14 @@ def _progress(total: int, *, quiet: bool) -> Iterator[Callable[[Any], None]]:
         yield lambda _: bar.advance(task) if bar and task is not None else None
 
 
-def _print_json(result: _Result) -> None:
+def _print_json(result: Any) -> None:
     from farandole.cli.output import print_json
 
     print_json(
         {
             **asdict(result.figures),
-            "duplicates_suppressed": result.counters["duplicates"],
-            "retries": result.counters["retries"],
+            "duplicates_suppressed": result.duplicates,
+            "retries": result.retries,
             "dead_letters": result.dead_letters,
             "seconds": round(result.seconds, 3),
             "workflows_per_second": result.workflows_per_second,
@@ -273,10 +184,12 @@ def _print_json(result: _Result) -> None:
     )
 
 
-def _print_summary(result: _Result) -> None:
+def _print_summary(result: Any, choreography: Any) -> None:
     from rich.table import Table
 
     from farandole.cli.output import console
+    from farandole.cli.tree import Teller
+    from farandole.model.wire import Wire
 
     out = console()
     table = Table(box=None, show_header=False, pad_edge=False)
@@ -285,9 +198,10 @@ def _print_summary(result: _Result) -> None:
     for number, text in _lines(result):
         table.add_row(number, text)
     out.print(table)
-    if result.chain is not None:
+    if result.failure is not None:
         out.print("\nHow one order failed, and was undone:")
-        out.print(result.chain)
+        teller = Teller(choreography, Wire(choreography), (), World().time())
+        out.print(teller.as_tree(result.failure, {}, with_data=False))
     out.print()
     for name, found in result.violations.items():
         out.print(f"{'✗' if found else '✓'} {name.replace('_', ' ')}", style="bold red" if found else "green")
@@ -295,7 +209,7 @@ def _print_summary(result: _Result) -> None:
             out.print(f"    {text}")
 
 
-def _lines(result: _Result) -> Iterator[tuple[str, str]]:
+def _lines(result: Any) -> Iterator[tuple[str, str]]:
     figures = result.figures
     yield f"{figures.placed:,}", f"orders placed ({figures.rejected:,} more rejected at the door)"
     yield f"{figures.confirmed:,}", "confirmed"
@@ -309,8 +223,8 @@ def _lines(result: _Result) -> Iterator[tuple[str, str]]:
         f"given back: {figures.refunds:,} refunds, and {_pounds(figures.voided_pence)} of doubtful charges",
     )
     yield f"{figures.releases:,}", "times goods went back to the shelf"
-    yield f"{result.counters['retries']:,}", "retries"
-    yield f"{result.counters['duplicates']:,}", "duplicates suppressed"
+    yield f"{result.retries:,}", "retries"
+    yield f"{result.duplicates:,}", "duplicates suppressed"
     yield f"{result.dead_letters:,}", "dead letters"
     yield f"{figures.open:,}", "left open"
     yield f"{result.workflows_per_second:,}", f"workflows/s ({result.seconds:.1f} s)"
