@@ -252,13 +252,15 @@ class Alchemy:
         self._next = threading.local()
         self.async_engine = create_async_engine("sqlite+farandole_async://", creator=self._create, pool_reset_on_return=None)
         self._sync_engine = create_engine("sqlite+farandole://", creator=self._create, pool_reset_on_return=None)
-        # An async engine takes an async lock at its first connection, which needs a greenlet, though it never waits.
+        # At the first connection an engine looks around, and rolls back. The async one takes an async lock for that, which needs a
+        # greenlet, though it never waits.
         first = greenlet_spawn(self._connect_once)
         with suppress(StopIteration):
             first.send(None)
 
     def _connect_once(self) -> None:
-        Connection.close(self.connect(_Connection(Nowhere(), self.home), is_async=True))
+        for is_async in (True, False):
+            Connection.close(self.connect(_Connection(Nowhere(), self.home), is_async=is_async))
 
     def _create(self) -> Any:
         made = self._next.__dict__.pop("connection", None)
