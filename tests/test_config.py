@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from farandole import Choreography, Command, Event, Policy, Retry, Service
-from farandole.config import Config, check_services, check_window, load, make_folder, parse_duration, without_password
+from farandole.config import Config, check_services, check_window, load, parse_duration, sqlite_path, without_password
 from farandole.errors import ConfigurationError
 
 
@@ -218,17 +218,10 @@ def test_an_unknown_service_is_refused_with_the_nearest_name() -> None:
     check_services(shop(Retry()), ["orders"])
 
 
-def test_the_folder_of_a_file_is_made(tmp_path: Path) -> None:
-    make_folder(f"sqlite:///{tmp_path}/a/b/broker.db?synchronous=normal")
-    assert (tmp_path / "a" / "b").is_dir()
-    make_folder("sqlite://")
-    make_folder("nats://host:4222")
-
-
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(ConfigurationError, match=r"the folder of sqlite:///.*/file/x/broker\.db cannot be made"):
-        make_folder(f"sqlite:///{tmp_path}/file/x/broker.db")
+def test_the_file_of_a_url_is_found() -> None:
+    assert sqlite_path("sqlite:///a%20b/broker.db?synchronous=normal") == Path("a b/broker.db")
+    assert sqlite_path("sqlite:////var/broker.db") == Path("/var/broker.db")
+    assert [sqlite_path(url) for url in ("sqlite://", "sqlite:///:memory:", "nats://host:4222")] == [None] * 3
 
 
 def test_a_password_is_never_shown() -> None:

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from farandole.errors import ConfigurationError
 from farandole.model.choreography import Choreography
@@ -34,7 +35,6 @@ __all__ = [
     "check_services",
     "check_window",
     "load",
-    "make_folder",
     "nearest",
     "parse_duration",
     "sqlite_path",
@@ -177,8 +177,12 @@ def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, str
             yield variable, "database", {name.removeprefix("DATABASE_").lower(): value}
         elif name.lower() in _KEYS:
             yield variable, name.lower(), value
-        # Container platforms set variables of their own (FARANDOLE_PORT, FARANDOLE_SERVICE_HOST, …): only a near miss is an error.
-        elif name not in _OTHER_VARIABLES and (near := get_close_matches(name.lower(), _KEYS, 1, 0.75)):
+        # Only a near miss is an error: Kubernetes sets FARANDOLE_PORT, FARANDOLE_SERVICE_HOST, … where a service is called farandole.
+        elif (
+            name not in _OTHER_VARIABLES
+            and not name.startswith("SERVICE_")
+            and (near := get_close_matches(name.lower(), _KEYS, 1, 0.75))
+        ):
             raise ConfigurationError(f"{variable}: there is no such variable. Did you mean {_VARIABLE}{near[0].upper()}?")
 
 
@@ -274,28 +278,12 @@ def check_services(choreography: Choreography, services: Collection[str]) -> Non
             )
 
 
-def make_folder(url: str) -> None:
-    """Make the folder of a `sqlite:///` file where it is missing.
-
-    Raises
-    ------
-    ConfigurationError
-        It cannot be made.
-    """
-    path = sqlite_path(url)
-    if path is None:
-        return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(f"the folder of {url} cannot be made: {error}. Choose another path") from None
-
-
 def sqlite_path(url: str) -> Path | None:
     """The file of a `sqlite:///` URL; None for other schemes and for a database in memory."""
     if not url.startswith("sqlite:///"):
         return None
-    return Path(url.removeprefix("sqlite:///").partition("?")[0])
+    path = unquote(url.removeprefix("sqlite:///").partition("?")[0])
+    return None if path in ("", ":memory:") else Path(path)
 
 
 def without_password(url: str) -> str:

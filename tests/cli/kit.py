@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 
 import farandole
 from farandole.cli import main
+from farandole.cli.target import load_app
 from farandole.runtime.signals import Signals
 
 CAFE = """
@@ -109,7 +110,8 @@ class Project:
         return json.loads(out)
 
     def module(self) -> Any:
-        return import_module(self.name)
+        load_app(self.app)
+        return sys.modules[self.name]
 
     def place(self, *order_ids: str) -> list[str]:
         """Place orders, let all run that can, and give the correlation ids. `poor…` ones go last: they wait for an hour."""

@@ -41,7 +41,7 @@ class Which:
     error
         Only with this exception, such as TimeoutError.
     place
-        Only raised here, such as shop/payments.py:42.
+        Only raised here: the end of it is enough, such as payments.py:42.
     id
         Only this event.
     text
@@ -60,11 +60,6 @@ class Which:
     text: str | None = None
     app: str | None = None
     database: str | None = None
-
-    @property
-    def filter(self) -> DeadFilter:
-        """The conditions, as the store takes them."""
-        return DeadFilter(reaction=self.reaction, id=self.id, error=self.error, place=self.place, text=self.text)
 
     @property
     def narrows(self) -> bool:
@@ -92,26 +87,30 @@ class How:
     json: bool = False
 
 
-def _read(which: Which, limit: int | None = None) -> tuple[Target, list[tuple[str, InboxRow]]]:
-    """The dead letters, each with its service."""
+def _read(which: Which, *, exhausted: bool = False) -> tuple[Target, list[tuple[str, InboxRow]]]:
+    """The dead letters, each with its service; `exhausted`: also what an exhausted handler has closed."""
     target = find(which.app, which.service, None, which.database)
+    wanted = DeadFilter(reaction=which.reaction, id=which.id, error=which.error, text=which.text, exhausted=exhausted)
 
     async def read() -> list[tuple[str, InboxRow]]:
         async with target.stores(World()) as stores:
-            return [(service, row) for service, store in stores.items() for row in await store.dead(which.filter, limit)]
+            return [(service, row) for service, store in stores.items() for row in await store.dead(wanted)]
 
-    return target, asyncio.run(read())
+    found = asyncio.run(read())
+    return target, [(service, row) for service, row in found if (row.place or "").endswith(which.place or "")]
 
 
-def list_(which: Which | None = None, *, json: bool = False) -> int:
+def list_(which: Which | None = None, *, exhausted: bool = False, json: bool = False) -> int:
     """List dead letters, grouped by reaction, exception and place.
 
     Parameters
     ----------
+    exhausted
+        Also events that an `exhausted` handler has closed.
     json
         Print JSON.
     """
-    _, rows = _read(which or Which())
+    _, rows = _read(which or Which(), exhausted=exhausted)
     groups = group(rows)
     if json:
         print_json({"dead": len(rows), "groups": groups})
@@ -120,35 +119,44 @@ def list_(which: Which | None = None, *, json: bool = False) -> int:
         console().print("no dead letters")
         return FINE
     now = World().time()
-    table = Table("count", "reaction", "error", "place", "newest", "reason of the newest", "its id", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("count", justify="right")
+    for title in ("reaction", "error", "place", "newest", "reason of the newest", "its id"):
+        table.add_column(title, overflow="fold")
     for entry in groups:
-        texts = (
+        cells = (
             entry["reaction"],
-            entry["error"] or "-",
-            entry["place"] or "-",
+            entry["error"],
+            entry["place"],
             f"{ago(now - entry['newest'])} ago",
-            entry["reason"] or "-",
+            entry["reason"],
+            entry["ids"][-1],
         )
-        table.add_row(str(entry["count"]), *(Text(plain(text)) for text in texts), Text(plain(entry["ids"][-1])))
+        table.add_row(str(entry["count"]), *(Text(plain(cell or "-")) for cell in cells))
     console().print(table)
     return FINE
 
 
-def show(id: str | None = None, /, which: Which | None = None, *, limit: int = 10, json: bool = False) -> int:
+def show(
+    id: str | None = None, /, which: Which | None = None, *, exhausted: bool = False, limit: int = 10, json: bool = False
+) -> int:
     """Show dead letters in full: the event, the reason, the place. Sensitive fields are blotted out.
 
     Parameters
     ----------
     id
         Only this event.
+    exhausted
+        Also events that an `exhausted` handler has closed.
     limit
-        How many at most of each service.
+        How many at most; 10 if left out.
     json
         Print JSON.
     """
     which = which or Which()
     which.id = id or which.id
-    target, rows = _read(which, limit)
+    target, rows = _read(which, exhausted=exhausted)
+    rows = rows[:limit]
     wire = Wire(target.choreography)
     if json:
         print_json([as_json(service, row, wire) for service, row in rows])
@@ -172,7 +180,7 @@ def retry(id: str | None = None, /, which: Which | None = None, how: How | None 
     async def again(store: Store, rows: list[InboxRow]) -> int:
         return await store.retry_dead(rows, force=force)
 
-    return _change("retry", "retried", again, id, which or Which(), how or How())
+    return _change("retry", "retried", again, id, which or Which(), how or How(), exhausted=force)
 
 
 def discard(id: str | None = None, /, which: Which | None = None, how: How | None = None, *, reason: str) -> int:
@@ -194,7 +202,9 @@ def discard(id: str | None = None, /, which: Which | None = None, how: How | Non
     return _change("discard", "discarded", away, id, which or Which(), how or How())
 
 
-def _change(verb: str, participle: str, change: Change, id: str | None, which: Which, how: How) -> int:
+def _change(
+    verb: str, participle: str, change: Change, id: str | None, which: Which, how: How, *, exhausted: bool = False
+) -> int:
     which.id = id or which.id
     if which.narrows == how.all:
         raise ConfigurationError(
@@ -202,7 +212,7 @@ def _change(verb: str, participle: str, change: Change, id: str | None, which: W
             if how.all
             else f"dead {verb}: which ones? Give an id or a filter such as --reaction payments.charge, or --all"
         )
-    target, found = _read(which)
+    target, found = _read(which, exhausted=exhausted)
     changed = 0 if how.dry_run or not found else asyncio.run(_in_chunks(verb, target, found, change))
     if how.json:
         ids = [row.id for _, row in found]

@@ -16,7 +16,7 @@ from farandole.model.wire import Wire
 
 __all__ = ["ago", "console", "data_of", "envelope_of", "plain", "print_json"]
 
-_WIDE = 200  # columns when the output is no terminal: a pipe has no edge
+_WIDE = 1000  # columns when the output is no terminal: a pipe has no edge
 
 
 def console(*, stderr: bool = False) -> Console:

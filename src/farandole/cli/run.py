@@ -12,7 +12,7 @@ from rich.tree import Tree
 
 from farandole.cli.output import console
 from farandole.cli.target import Target, find
-from farandole.config import check_window, make_folder, without_password
+from farandole.config import check_window, without_password
 from farandole.model.wire import Wire
 from farandole.runtime.lanes import Lane, lanes_of
 
@@ -48,8 +48,6 @@ async def _serve(target: Target) -> int:
 
     config = target.config
     databases = config.database_urls(target.choreography.services)
-    for url in (config.broker, *(databases[name] for name in target.services)):
-        make_folder(url)
     options = host.Options(window=config.window, drain=config.shutdown)
     out = console(stderr=True)
     loop, this = asyncio.get_running_loop(), asyncio.current_task()
