@@ -417,7 +417,7 @@ class BrokerSuite:
                 except BrokerClosed as error:
                     assert str(error)
                 else:
-                    raise AssertionError(f"{use.__qualname__} works after close()")
+                    raise AssertionError(f"{use} works after close()")
 
     async def test_what_a_closing_publisher_reported_is_there(self) -> None:
         async with self.scene() as (scene, broker):

@@ -1,0 +1,24 @@
+"""A broker that vanishes without a goodbye."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from farandole.brokers.base import Broker
+from farandole.brokers.sqlite import SqliteBroker
+
+
+@pytest.fixture
+def vanish() -> Callable[[Broker], None]:
+    """No more signs of life, and nothing given back: its leases must run out."""
+
+    def stop(broker: Broker) -> None:
+        assert isinstance(broker, SqliteBroker)
+        assert broker._beat is not None
+        broker._beat.cancel()
+        for consumer in broker._consumers:
+            consumer.closed = True
+
+    return stop
