@@ -114,6 +114,6 @@ WITH RECURSIVE reactions (name) AS (
     UNION ALL
     SELECT (SELECT min(reaction) FROM farandole_inbox WHERE reaction > name) FROM reactions WHERE name IS NOT NULL
 )
-SELECT reaction, id, key, topic, body, state, attempts, due, blocks, reason, place, error, token, seq, handled_at
-FROM reactions CROSS JOIN json_each(?) AS wanted CROSS JOIN farandole_inbox
-WHERE reaction = name AND id = wanted.value ORDER BY seq;
+SELECT i.reaction, i.id, i.key, topic, body, state, attempts, due, blocks, reason, place, error, token, seq, handled_at
+FROM reactions CROSS JOIN json_each(?) AS wanted CROSS JOIN farandole_inbox AS i
+WHERE i.reaction = name AND i.id = wanted.value ORDER BY seq;
