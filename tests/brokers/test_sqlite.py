@@ -156,7 +156,7 @@ async def test_a_lock_held_for_ever_is_an_error_and_an_ack_is_made_up_for(tmp_pa
     found = await consumer.fetch(100, 0)
     other = sqlite3.connect(tmp_path / "broker.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(BrokerError, match="another process has held the lock of .*broker.db for 15 s; nothing was written"):
+    with pytest.raises(BrokerError, match=r"another process has held the lock of .*broker\.db for 15 s; nothing was written"):
         await broker.publish(messages(10))
     with pytest.raises(BrokerError, match="another process"):
         await consumer.ack(found)

@@ -46,7 +46,9 @@ def partition_count(url: str, options: dict[str, str]) -> int | None:
     if text is None:
         return None
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= _MOST_PARTITIONS:
-        raise ConfigurationError(f"broker URL {url!r}: expected partitions to be a number from 1 to {_MOST_PARTITIONS}, got: {text!r}")
+        raise ConfigurationError(
+            f"broker URL {url!r}: expected partitions to be a number from 1 to {_MOST_PARTITIONS}, got: {text!r}"
+        )
     return int(text)
 
 

@@ -30,7 +30,9 @@ def connect(url: str, world: World) -> Broker:
         return MemoryBroker(_Log(partitions or DEFAULT_PARTITIONS), world)
     log = _named.setdefault(name, _Log(partitions or DEFAULT_PARTITIONS))
     if partitions not in (None, log.partitions):
-        raise ConfigurationError(f"broker URL {url!r}: this log has {log.partitions} partitions. Leave the option out, or take another name")
+        raise ConfigurationError(
+            f"broker URL {url!r}: this log has {log.partitions} partitions. Leave the option out, or take another name"
+        )
     return MemoryBroker(log, world)
 
 
@@ -126,7 +128,7 @@ class MemoryBroker:
         fenced_ack=True,
         redelivery_flag=True,
         shared=False,
-        max_bytes=16 * 1024 * 1024,
+        max_bytes=64 * 1024 * 1024,
         durability="nothing: it is lost when the process ends",
     )
 

@@ -39,7 +39,9 @@ def connect(url: str, world: World) -> Broker:
     """
     rest, options = parse_url(url, known=("partitions", "synchronous"))
     if not rest.startswith("/") or rest in ("/", "/:memory:"):
-        raise ConfigurationError(f"broker URL {url!r} names no file: sqlite:///relative/path.db or sqlite:////absolute/path.db (or memory://)")
+        raise ConfigurationError(
+            f"broker URL {url!r} names no file: sqlite:///relative/path.db or sqlite:////absolute/path.db (or memory://)"
+        )
     synchronous = options.get("synchronous", "full")
     if synchronous not in ("full", "normal"):
         raise ConfigurationError(f"broker URL {url!r}: expected synchronous to be full or normal, got: {synchronous!r}")
@@ -56,7 +58,7 @@ class SqliteBroker:
             fenced_ack=True,
             redelivery_flag=True,
             shared=True,
-            max_bytes=16 * 1024 * 1024,
+            max_bytes=64 * 1024 * 1024,
             durability="a power cut" if full else "the death of the process, but the last moments before a power cut may be lost",
         )
         self._file = BrokerFile(path.absolute(), world, full=full)
@@ -83,12 +85,16 @@ class SqliteBroker:
             if len(body) > largest:
                 results[index] = PublishResult(f"{id}: {len(body)} bytes; this broker takes {largest}", permanent=True)
             elif not _is_text(topic + key + id + type):
-                results[index] = PublishResult(f"{id!a}: topic, key, id or type is no Unicode text (a lone surrogate)", permanent=True)
+                results[index] = PublishResult(
+                    f"{id!a}: topic, key, id or type is no Unicode text (a lone surrogate)", permanent=True
+                )
             else:
                 rows.append((topic, partition_of(key, partitions), key, id, type, now, body))
         wakeup = self._check()
         if rows:
-            await self._file.write("broker.publish", lambda: self._file.execute_many("broker.publish", _INSERT, rows), durable=True)
+            await self._file.write(
+                "broker.publish", lambda: self._file.execute_many("broker.publish", _INSERT, rows), durable=True
+            )
             for consumer in self._consumers:
                 consumer.bell.ring()
             wakeup.tell(_NEWS)

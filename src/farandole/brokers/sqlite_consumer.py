@@ -64,7 +64,9 @@ class SqliteConsumer:
         if self._group is None:
             numbers = frozenset(range(file.partitions))
             self._until = float("inf")
-            self._change(groups.Holding(numbers, numbers, frozenset(), False), {(t, n): Lane(start) for t in self.topics for n in numbers})
+            self._change(
+                groups.Holding(numbers, numbers, frozenset(), False), {(t, n): Lane(start) for t in self.topics for n in numbers}
+            )
 
     async def fetch(self, limit: int, wait: float) -> Sequence[Delivery]:
         """See `Consumer.fetch`."""
@@ -222,7 +224,9 @@ class SqliteConsumer:
 
     def _store(self, name: str, keys: Iterable[tuple[str, int]]) -> None:
         if self._group is not None:
-            groups.store(self._file, name, self._group, self._token, [(key, self._lanes[key]) for key in keys if key in self._lanes])
+            groups.store(
+                self._file, name, self._group, self._token, [(key, self._lanes[key]) for key in keys if key in self._lanes]
+            )
 
     def _give(self, partitions: Collection[int]) -> None:
         """Write what the next owners of these partitions must know."""

@@ -173,7 +173,9 @@ class BrokerFile:
 
     def _failed(self, error: sqlite3.Error) -> BrokerError:
         if _busy(error):
-            return BrokerError(f"another process has held the lock of {self.path} for {_PATIENCE:.0f} s; nothing was written. Which one hangs?")
+            return BrokerError(
+                f"another process has held the lock of {self.path} for {_PATIENCE:.0f} s; nothing was written. Which one hangs?"
+            )
         return BrokerError(f"the broker file {self.path}: {error}. Nothing was written; check the disk and the file's rights")
 
     def _migrate(self, partitions: int | None) -> None:

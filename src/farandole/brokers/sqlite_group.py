@@ -72,7 +72,9 @@ def join(file: BrokerFile, subscription: Subscription, token: str) -> bool:
         return False
     numbers = range(file.partitions)
     file.execute_many(
-        "broker.subscribe", "INSERT OR IGNORE INTO broker_leases (grp, partition) VALUES (?, ?)", [(group, number) for number in numbers]
+        "broker.subscribe",
+        "INSERT OR IGNORE INTO broker_leases (grp, partition) VALUES (?, ?)",
+        [(group, number) for number in numbers],
     )
     start = start_of(file, subscription.start)
     sql = "INSERT OR IGNORE INTO broker_positions (grp, topic, partition, position) VALUES (?, ?, ?, ?)"
@@ -94,7 +96,9 @@ def balance(
         "INSERT INTO broker_members VALUES (?, ?, ?, ?) ON CONFLICT (grp, token) DO UPDATE SET until = excluded.until",
         (group, token, process_name(), now + LEASE),
     )
-    members = file.execute("broker.balance", "SELECT token, process, until FROM broker_members WHERE grp = ?", (group,)).fetchall()
+    members = file.execute(
+        "broker.balance", "SELECT token, process, until FROM broker_members WHERE grp = ?", (group,)
+    ).fetchall()
     held: dict[str, set[int]] = {token: set()}
     moved = False
     for member, process, until in members:

@@ -16,7 +16,8 @@ from pathlib import Path
 
 __all__ = ["Bell", "Wakeup"]
 
-_LONGEST_PATH = 100  # bytes that every system takes as the address of a socket
+_LONGEST_PATH = 103  # bytes that every system takes as the address of a socket
+_LONGEST_NAME = 25  # of these: for a slash, a process number and a token
 
 
 class Bell:
@@ -70,6 +71,8 @@ class Wakeup:
             asyncio.get_running_loop().add_reader(ours, self._receive)
         except (OSError, NotImplementedError):  # polling remains
             ours.close()
+            with contextlib.suppress(OSError):
+                Path(self._path).unlink(missing_ok=True)
             return
         self._socket = ours
 
@@ -117,6 +120,6 @@ class Wakeup:
 def folder_of(file: Path) -> Path:
     """Where the sockets of a file live: beside it, or in the folder for temporary files where that path is too long."""
     beside = Path(f"{file}-wake")
-    if len(os.fsencode(beside)) + 34 <= _LONGEST_PATH:
+    if len(os.fsencode(beside)) + _LONGEST_NAME <= _LONGEST_PATH:
         return beside
     return Path(tempfile.gettempdir()) / f"farandole-{blake2b(os.fsencode(file), digest_size=8).hexdigest()}"

@@ -45,11 +45,16 @@ class Scene:
         """Messages unlike all others; message n has key n modulo `keys`."""
         mark = self.world.token()
         return [
-            Message(topic or self.topic, f"key-{n % keys}", f"{mark}-{n}", "shop.Tested.v1", f"{mark} body {n}".encode()) for n in range(count)
+            Message(topic or self.topic, f"key-{n % keys}", f"{mark}-{n}", "shop.Tested.v1", f"{mark} body {n}".encode())
+            for n in range(count)
         ]
 
     def of(
-        self, *, group: str | None = "", start: Literal["beginning", "end"] | int | datetime = "beginning", topics: tuple[str, ...] = ()
+        self,
+        *,
+        group: str | None = "",
+        start: Literal["beginning", "end"] | int | datetime = "beginning",
+        topics: tuple[str, ...] = (),
     ) -> Subscription:
         """A subscription, by default of this test's group to its topic."""
         return Subscription(self.group if group == "" else group, topics or (self.topic,), start)

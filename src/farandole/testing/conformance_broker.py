@@ -57,7 +57,13 @@ class BrokerSuite:
 
     async def test_a_message_arrives_as_it_was_published(self) -> None:
         async with self.scene() as (scene, broker):
-            bodies = [b"", b"\x00\xff\xfe\n\r\x00", "Grüße, 世界 🎉".encode(), b"{}", b"m" * min(1_000_000, broker.capabilities.max_bytes)]
+            bodies = [
+                b"",
+                b"\x00\xff\xfe\n\r\x00",
+                "Grüße, 世界 🎉".encode(),
+                b"{}",
+                b"m" * min(1_000_000, broker.capabilities.max_bytes),
+            ]
             sent = [Message(scene.topic, "schlüssel 🔑", f"id-{n}", "shop.Ärger.v1", body) for n, body in enumerate(bodies)]
             await scene.publish(broker, sent)
             found = await scene.read(await broker.subscribe(scene.of()), len(sent))
@@ -143,7 +149,9 @@ class BrokerSuite:
             sent: list[Message] = []
             until = scene.world.monotonic() + self.patience
             while len({name for name, _ in seen[-60:]}) < 3 or len(seen) < len(sent):
-                assert scene.world.monotonic() < until, f"after {self.patience} s only {dict(Counter(n for n, _ in seen))} of {len(sent)}"
+                assert scene.world.monotonic() < until, (
+                    f"after {self.patience} s only {dict(Counter(n for n, _ in seen))} of {len(sent)}"
+                )
                 if len(seen) == len(sent):
                     fresh = scene.messages(60, keys=60)
                     await scene.publish(broker, fresh)
