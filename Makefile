@@ -6,8 +6,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-STAMP  := $(VENV)/.installed
-DEV    := $(VENV)/.installed-dev
+STAMP  := $(VENV)/.installed-by-$(subst /,-,$(PYTHON))
+DEV    := $(STAMP)-dev
 INPUTS := pyproject.toml constraints.txt scripts/venv.sh
 
 .DEFAULT_GOAL := help
@@ -20,9 +20,9 @@ $(STAMP): $(INPUTS)
 	@sh scripts/venv.sh "$(PYTHON)" "$(VENV)" "."
 	@touch $@
 
-$(DEV): $(STAMP)
+$(DEV): $(INPUTS)
 	@sh scripts/venv.sh "$(PYTHON)" "$(VENV)" ".[dev]"
-	@touch $@
+	@touch $(STAMP) $@
 
 demo: $(STAMP) ## run the shop: thousands of real orders through seven services
 	$(BIN)/farandole demo $(ARGS)
