@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from sqlalchemy import MetaData, String, TypeDecorator, func, select, update
+from sqlalchemy import MetaData, String, TypeDecorator, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -102,16 +102,17 @@ async def remember(order: OrderPlaced | OrderConfirmed, db: AsyncSession) -> Non
         await db.execute(update(KnownOrder).where(KnownOrder.order_id == order.order_id).values(confirmed=True))
     elif order.customer_id is not None:
         db.add(KnownOrder(order_id=order.order_id, customer_id=order.customer_id, sequence=order.sequence, confirmed=False))
-        db.add_all(
-            SoldLine(
-                order_id=order.order_id,
-                position=position,
-                stock_code=line.stock_code,
-                unit_price=line.unit_price,
-                left=line.quantity,
-            )
+        rows = [
+            {
+                "order_id": order.order_id,
+                "position": position,
+                "stock_code": line.stock_code,
+                "unit_price": line.unit_price,
+                "left": line.quantity,
+            }
             for position, line in enumerate(order.lines)
-        )
+        ]
+        await db.execute(insert(SoldLine), rows)
 
 
 @returns.command
@@ -127,10 +128,10 @@ async def take_back(goods: ReturnLines, db: AsyncSession) -> LinesReturned | Ret
     sold = await _sold(db, goods.customer_id, {line.stock_code for line in goods.lines})
     before = [line.left for line in sold]
     accepted, rejected = allocate(goods.lines, sold)
-    for line, left in zip(sold, before, strict=True):
-        if line.left != left:
-            this = (SoldLine.order_id == line.order_id, SoldLine.position == line.position)
-            await db.execute(update(SoldLine).where(*this).values(left=line.left))
+    changed = [line for line, left in zip(sold, before, strict=True) if line.left != left]
+    if changed:
+        rows = [{"order_id": line.order_id, "position": line.position, "left": line.left} for line in changed]
+        await db.execute(update(SoldLine), rows)
     verdict = "rejected" if not accepted else "partial" if rejected else "accepted"
     refund = sum(line.pence for line in accepted)
     db.add(Return(return_id=goods.return_id, verdict=verdict, refund_pence=refund))
