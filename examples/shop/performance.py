@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from farandole import Choreography, World
+from farandole import App, Choreography, World
 from farandole.brokers import open_broker
 from farandole.brokers.base import Broker
 from farandole.cli.reading import read_flows
@@ -22,7 +24,7 @@ from .figures import Figures, read_figures
 from .invariants import check
 from .reader import Invoice
 
-__all__ = ["Plan", "Result", "perform"]
+__all__ = ["Plan", "Result", "perform", "unless_it_stops"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +104,9 @@ async def perform(plan: Plan, step: Callable[[Invoice], None], world: World) -> 
             async with open_host(shop, broker=repeating, database=plan.database, world=world) as app:
                 await fill_shelves(app, plan.stock)
                 began = world.monotonic()
-                await submit(app, plan.invoices, databases=databases, world=world, done=step)
+                await unless_it_stops(app, submit(app, plan.invoices, databases=databases, world=world, done=step))
                 seconds = world.monotonic() - began
-                await app.idle()
+                await unless_it_stops(app, app.idle())
                 dead = [(await app.store(name).status()).dead for name in app.services]
             return Result(
                 figures=read_figures(databases, numbers),
@@ -117,6 +119,19 @@ async def perform(plan: Plan, step: Callable[[Invoice], None], world: World) -> 
             )
     finally:
         await broker.close()
+
+
+async def unless_it_stops(app: App, work: Coroutine[Any, Any, None]) -> None:
+    """Do some work, but not for ever: an app that stopped, because a part of it died, ends nothing any more."""
+    tasks = {asyncio.create_task(work), asyncio.create_task(app.wait_stopped())}
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
 
 
 async def _one_failure(choreography: Choreography, broker: Broker, databases: Databases, world: World) -> Chain | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +14,9 @@ from pathlib import Path
 import pytest
 from tests.examples import oracle
 
+import farandole
 from examples.shop import shop
+from examples.shop.performance import unless_it_stops
 from farandole.cli import main
 
 ROOT = Path(__file__).parents[2]
@@ -121,6 +125,43 @@ def test_a_wrong_flag_is_one_line_and_exit_code_2(capsys, flags, words):
     told = capsys.readouterr()
     assert words in told.err
     assert (told.out, told.err.count("\n")) == ("", 1)
+
+
+async def test_an_app_that_stops_ends_the_work_and_errors_of_the_work_come_through(tmp_path):
+    async def wait_for_ever():
+        app.stop()
+        await asyncio.Event().wait()
+
+    async def fail():
+        raise LookupError("no such thing")
+
+    async with farandole.open(shop, services=[], broker="memory://", database=f"sqlite:///{tmp_path}/{{service}}.db") as app:
+        with pytest.raises(LookupError):
+            await unless_it_stops(app, fail())
+        await asyncio.wait_for(unless_it_stops(app, wait_for_ever()), timeout=10)
+
+
+def demo_of(root, *, installed):
+    """Run the demo from a copy of the package alone, as a wheel lays it out."""
+    shutil.copytree(ROOT / "src" / "farandole", root / "farandole", ignore=shutil.ignore_patterns("__pycache__"))
+    if installed:
+        shutil.copytree(ROOT / "examples" / "shop", root / "farandole" / "examples" / "shop")
+    command = [sys.executable, "-m", "farandole.cli", "demo", "--json", "--invoices", "2"]
+    return subprocess.run(
+        command, cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_installed_demo_needs_no_checkout(tmp_path):
+    ran = demo_of(tmp_path / "a" / "b", installed=True)
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout)["open"] == 0
+
+
+def test_a_demo_without_the_shop_says_what_to_do(tmp_path):
+    ran = demo_of(tmp_path / "a" / "b", installed=False)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr == "farandole: the shop example is not installed. Install farandole again, from its wheel or checkout\n"
 
 
 def test_the_readme_draws_every_event_and_reaction():
