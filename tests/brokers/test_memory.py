@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 
 import pytest
 
@@ -14,7 +15,12 @@ from farandole.testing.conformance_broker import BrokerSuite
 from farandole.testing.virtual import VirtualWorld
 from farandole.world import World
 
+ALL = Subscription("g", ("t",))
 _names = itertools.count()
+
+
+def messages(mark: str) -> list[Message]:
+    return [Message("t", f"k{n}", f"{mark}-{n}", "T", b"") for n in range(60)]
 
 
 class TestConformance(BrokerSuite):
@@ -30,7 +36,7 @@ async def test_brokers_without_a_name_share_nothing(world: VirtualWorld) -> None
     await one.open()
     await two.open()
     await one.publish([Message("t", "k", "1", "T", b"")])
-    assert [await broker.lag(Subscription("g", ("t",))) for broker in (one, two)] == [1, 0]
+    assert [await broker.lag(ALL) for broker in (one, two)] == [1, 0]
 
 
 async def test_a_named_log_has_one_number_of_partitions(world: VirtualWorld) -> None:
@@ -63,3 +69,30 @@ def test_an_unknown_scheme_is_named() -> None:
 async def test_it_must_be_opened_first(world: VirtualWorld) -> None:
     with pytest.raises(BrokerClosed, match="call open"):
         await open_broker("memory://", world).publish([])
+
+
+async def test_a_partition_moves_as_soon_as_nothing_of_it_is_in_hand(world: VirtualWorld) -> None:
+    broker = open_broker("memory://", world)
+    await broker.open()
+    first = await broker.subscribe(ALL)
+    await broker.publish(messages("early"))
+    held = await first.fetch(100, 0)
+    second = await broker.subscribe(ALL)
+    await broker.publish(messages("later"))
+    assert await second.fetch(100, 0) == []
+    kept = await first.fetch(100, 0)
+    await first.ack(held)
+    moved = await second.fetch(100, 0)
+    assert Counter(d.id for d in [*kept, *moved]) == Counter(m.id for m in messages("later"))
+    assert {d.partition for d in kept} | {d.partition for d in moved} == set(range(12))
+    assert len({d.partition for d in kept}) == len({d.partition for d in moved}) == 6
+
+
+async def test_the_lag_knows_of_acks_behind_a_gap(world: VirtualWorld) -> None:
+    broker = open_broker("memory://?partitions=1", world)
+    await broker.open()
+    consumer = await broker.subscribe(ALL)
+    await broker.publish(messages("m"))
+    found = await consumer.fetch(100, 0)
+    await consumer.ack(found[10:])
+    assert await broker.lag(ALL) == 10

@@ -212,6 +212,21 @@ async def test_a_clean_close_with_messages_in_hand_flags_just_those(path: Path, 
     await broker.close()
 
 
+async def test_what_was_settled_behind_a_gap_is_flagged_to_the_member_that_takes_over(path: Path, world: VirtualWorld) -> None:
+    one, two = await opened(path, world), await opened(path, world)
+    first = await one.subscribe(ALL)
+    await one.publish(messages(240))
+    held = await read(first, 240, ack=False)
+    await first.ack([d for d in held if int(d.id[1:]) >= 180])
+    second = await two.subscribe(ALL)
+    await first.release(held)
+    moved = await second.fetch(500, 5)
+    assert moved
+    assert all(d.redelivered for d in moved)
+    await one.close()
+    await two.close()
+
+
 async def test_suspicion_outlives_an_heir_that_gives_everything_back(
     path: Path, world: VirtualWorld, vanish: Callable[[Broker], None]
 ) -> None:

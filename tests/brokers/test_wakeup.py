@@ -111,3 +111,19 @@ async def test_polling_remains(tmp_path: Path, world: VirtualWorld, monkeypatch:
     assert 0 < world.monotonic() - began < 1
     for broker in brokers:
         await broker.close()
+
+
+@pytest.mark.parametrize("publisher", [0, 1])
+async def test_a_publish_here_or_elsewhere_wakes_at_once(tmp_path: Path, world: VirtualWorld, publisher: int) -> None:
+    brokers = [open_broker(f"sqlite:///{tmp_path}/b.db", world) for _ in range(2)]
+    for broker in brokers:
+        await broker.open()
+    consumer = await brokers[0].subscribe(Subscription("g", ("t",)))
+    waiting = asyncio.create_task(consumer.fetch(10, 30))
+    await world.sleep(1)
+    began = world.monotonic()
+    await brokers[publisher].publish([Message("t", "k", "1", "T", b"")])
+    assert [d.id for d in await waiting] == ["1"]
+    assert world.monotonic() == began
+    for broker in brokers:
+        await broker.close()

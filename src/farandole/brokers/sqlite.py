@@ -95,8 +95,10 @@ class SqliteBroker:
             await self._file.write(
                 "broker.publish", lambda: self._file.execute_many("broker.publish", _INSERT, rows), durable=True
             )
+            topics = {row[0] for row in rows}
             for consumer in self._consumers:
-                consumer.bell.ring()
+                if not topics.isdisjoint(consumer.topics):
+                    consumer.bell.ring()
             wakeup.tell(_NEWS)
         self._world.point("broker.publish:after")
         return results

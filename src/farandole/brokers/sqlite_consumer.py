@@ -161,11 +161,10 @@ class SqliteConsumer:
 
     def _change(self, holding: groups.Holding, fresh: dict[tuple[str, int], Lane]) -> None:
         """Take over what balancing gave; go back to where new partitions begin."""
-        kept = holding.owned - holding.taken  # a lease that ran out and was taken anew begins anew
-        before = self._owned - self._leaving - holding.taken
+        before = self._owned - self._leaving - holding.taken  # a lease that ran out and was taken anew begins anew
         self._owned, self._leaving = holding.owned, holding.leaving
         now = self._owned - self._leaving
-        self._lanes = {key: lane for key, lane in self._lanes.items() if key[1] in kept} | fresh
+        self._lanes = {key: lane for key, lane in self._lanes.items() if key[1] in holding.owned} | fresh
         marks = [lane.read for (_, number), lane in self._lanes.items() if number in now - before]
         if marks:
             self._caught_up = max(self._caught_up, self._scan, *marks)

@@ -239,7 +239,7 @@ class BrokerSuite:
             await scene.publish(broker, sent)
             consumer = await broker.subscribe(scene.of())
             batch = await scene.read(consumer, 30, ack=False)
-            await consumer.release(batch)
+            await consumer.release(batch[::-1])
             again = await scene.read(consumer, 30, ack=False)
             assert by_key(again) == by_key(sent)
             await consumer.release(again)
@@ -385,12 +385,26 @@ class BrokerSuite:
         async with self.scene() as (scene, broker):
             consumer = await broker.subscribe(scene.of())
             await consumer.fetch(1, 0.0)
-            waiting = asyncio.create_task(consumer.fetch(10, self.patience))
-            await scene.world.sleep(self.quiet)
-            began = scene.world.monotonic()
-            await scene.publish(await scene.broker(), scene.messages(1))
-            assert len(await waiting) == 1
-            assert scene.world.monotonic() - began < self.quiet
+            for publisher in (broker, await scene.broker()):
+                waiting = asyncio.create_task(consumer.fetch(10, self.patience))
+                await scene.world.sleep(self.quiet)
+                began = scene.world.monotonic()
+                await scene.publish(publisher, scene.messages(1))
+                assert len(await waiting) == 1
+                assert scene.world.monotonic() - began < self.quiet
+
+    async def test_a_fetch_that_was_cancelled_lost_nothing(self) -> None:
+        async with self.scene() as (scene, broker):
+            sent = scene.messages(20)
+            consumer = await broker.subscribe(scene.of())
+            for message in sent:
+                waiting = asyncio.create_task(consumer.fetch(1, self.patience))
+                await scene.world.sleep(0.01)
+                waiting.cancel()
+                await asyncio.wait([waiting])
+                await scene.publish(broker, [message])
+            found = await scene.read(consumer, 20)
+            assert by_key(found) == by_key(sent)
 
     async def test_a_wait_ends_in_time_or_when_woken(self) -> None:
         async with self.scene() as (scene, broker):
@@ -404,6 +418,9 @@ class BrokerSuite:
             consumer.wake()
             assert list(await waiting) == []
             assert scene.world.monotonic() - began < self.quiet
+            began = scene.world.monotonic()
+            assert list(await consumer.fetch(10, 1.5)) == []
+            assert scene.world.monotonic() - began >= 1.4, "one wake ends one wait"
 
     async def test_closing_twice_is_fine_and_use_after_it_is_not(self) -> None:
         async with self.scene() as (scene, broker):
