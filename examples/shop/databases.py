@@ -1,4 +1,4 @@
-"""Looks into the shop's databases and the gateway's ledger from outside, reading only, whether the shop runs, stopped or crashed."""
+"""Looks into the shop's databases and the gateway's ledger from outside, whether the shop runs, stopped or crashed."""
 
 from __future__ import annotations
 

@@ -24,7 +24,8 @@ CREATE TABLE IF NOT EXISTS entries (
     id INTEGER PRIMARY KEY, kind TEXT NOT NULL, reference TEXT NOT NULL, idempotency_key TEXT NOT NULL, pence INTEGER NOT NULL,
     UNIQUE (kind, idempotency_key, reference));
 CREATE INDEX IF NOT EXISTS entries_reference ON entries (reference);
-CREATE TABLE IF NOT EXISTS attempts (kind TEXT, reference TEXT, count INTEGER NOT NULL, PRIMARY KEY (kind, reference)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS attempts (
+    kind TEXT, reference TEXT, count INTEGER NOT NULL, PRIMARY KEY (kind, reference)) WITHOUT ROWID;
 """
 
 

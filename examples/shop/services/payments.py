@@ -25,7 +25,7 @@ BRIEF = Policy(retry=Retry(attempts=3, delay=0.05, factor=2.0))
 """A customer waits: after three tries the order fails."""
 
 PATIENT = Policy(retry=Retry(attempts=100, delay=0.05, factor=1.5, longest=1.0))
-"""Money that is owed is paid, however long the gateway is away (here a minute or two, so that a demo ends; then somebody must look)."""
+"""Money that is owed is paid, however long the gateway is away: here a minute or two, so that a demo ends."""
 
 
 class Base(DeclarativeBase):
