@@ -88,7 +88,9 @@ async def test_a_publish_sends_one_datagram_to_each_process(tmp_path: Path, worl
 
 
 @pytest.mark.parametrize("trouble", ["no such sockets", "no readers", "no folder"])
-async def test_polling_remains(tmp_path: Path, world: VirtualWorld, monkeypatch: pytest.MonkeyPatch, trouble: str) -> None:
+async def test_without_sockets_polling_stays(
+    tmp_path: Path, world: VirtualWorld, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
     if trouble == "no such sockets":
         monkeypatch.delattr(socket, "AF_UNIX")
     elif trouble == "no folder":
