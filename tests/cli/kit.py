@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 import farandole
+from farandole.brokers import open_broker
 from farandole.cli import main
 from farandole.cli.target import load_app
+from farandole.model.envelope import Message
 from farandole.runtime.signals import Signals
+from farandole.world import World
 
 CAFE = """
 import asyncio, sys
@@ -119,7 +124,7 @@ class Project:
 
         async def scenario() -> list[str]:
             ear = Ear()
-            async with farandole.open(module.shop, signals=ear) as app:
+            async with asyncio.timeout(60), farandole.open(module.shop, signals=ear) as app:
                 ids: list[str] = []
                 for order_id in order_ids:
                     ear.failure.clear()
@@ -129,3 +134,28 @@ class Project:
                 return ids
 
         return asyncio.run(scenario())
+
+
+def publish(*bodies: dict[str, object] | bytes, broker: str = "sqlite:///.farandole/broker.db") -> None:
+    """Put into the log what foreign producers might."""
+    world = World()
+    messages = [
+        Message(
+            "shop.orders",
+            "k",
+            str(index),
+            "",
+            body if isinstance(body, bytes) else msgspec.json.encode({"specversion": "1.0"} | body),
+        )
+        for index, body in enumerate(bodies)
+    ]
+
+    async def scenario() -> Sequence[object]:
+        adapter = open_broker(broker, world)
+        await adapter.open()
+        try:
+            return await adapter.publish(messages)
+        finally:
+            await adapter.close()
+
+    assert all(getattr(result, "error", "?") is None for result in asyncio.run(scenario()))

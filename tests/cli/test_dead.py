@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.cli.kit import Project
+from tests.cli.kit import Project, publish
 
 
 @pytest.fixture
@@ -46,6 +46,19 @@ def test_show_prints_the_event_without_sensitive_fields(morgue: Project) -> None
     first, second = morgue.json("dead", "show")
     assert (first["reason"], first["attempts"]) == ("RuntimeError: no luck with bad1", 1)
     assert (second["event"]["data"], second["key"]) == ({"order_id": "bad2", "email": "***"}, "bad2")
+
+
+def test_what_is_no_event_or_of_no_known_type_is_not_shown(cafe: Project) -> None:
+    cafe.place("good")
+    publish(
+        b'{"secret": "hunter2"}',
+        b'{"specversion":"1.0","id":"x","source":"/e","type":"shop.Alien.v1","data":{"secret":"hunter2"}}',
+    )
+    cafe.place("more")
+    _, out, _ = cafe.run("dead", "show")
+    assert "these bytes are no CloudEvent; not shown" in out
+    assert "event.data: of an unknown or unreadable type; not shown" in out
+    assert "hunter2" not in out
 
 
 def test_show_takes_one_id_and_a_limit(morgue: Project) -> None:

@@ -2,41 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-import msgspec
 import pytest
-from tests.cli.kit import CAFE, Project
+from tests.cli.kit import CAFE, Project, publish
 
-from farandole.brokers import open_broker
-from farandole.model.envelope import Message
-from farandole.world import World
-
-
-def publish(*bodies: dict[str, object] | bytes, broker: str = "sqlite:///.farandole/broker.db") -> None:
-    """Put into the log what foreign producers might."""
-    world = World()
-    messages = [
-        Message(
-            "shop.orders",
-            "k",
-            str(index),
-            "",
-            body if isinstance(body, bytes) else msgspec.json.encode({"specversion": "1.0"} | body),
-        )
-        for index, body in enumerate(bodies)
-    ]
-
-    async def scenario() -> Sequence[object]:
-        adapter = open_broker(broker, world)
-        await adapter.open()
-        try:
-            return await adapter.publish(messages)
-        finally:
-            await adapter.close()
-
-    assert all(getattr(result, "error", "?") is None for result in asyncio.run(scenario()))
+from farandole.cli.tree import Teller
+from farandole.model.envelope import Envelope
+from farandole.model.wire import Wire
+from farandole.observe.chain import build_chains
+from farandole.stores.base import InboxRow
 
 
 def foreign(id: str, **more: object) -> dict[str, object]:
@@ -47,7 +22,7 @@ def test_a_correlation_id_shows_the_whole_tree_with_services_and_delays(cafe: Pr
     first, _ = cafe.place("4711", "4712")
     code, out, err = cafe.run("trace", first)
     assert (code, err) == (0, "")
-    lines = [line.split("  ")[0].strip("│├└─ ") for line in out.splitlines()]
+    lines = [line.lstrip("│├└─ ").split("  ")[0] for line in out.splitlines()]
     assert lines == [
         first,
         "PlaceOrder",
@@ -102,7 +77,7 @@ def test_a_dead_letter_is_shown_with_reason_and_place(cafe: Project) -> None:
     cafe.place("bad1")
     _, out, _ = cafe.run("trace", "order_id=bad1")
     (line,) = [line for line in out.splitlines() if "payments.charge" in line]
-    assert "dead  attempt 1 of 1  RuntimeError: no luck with bad1" in line
+    assert "dead  1 of 1 attempt  RuntimeError: no luck with bad1" in line
     assert f"{cafe.name}.py:" in line
 
 
@@ -110,7 +85,7 @@ def test_a_waiting_event_is_shown_with_its_next_try(cafe: Project) -> None:
     cafe.place("poor1")
     _, out, _ = cafe.run("trace", "order_id=poor1")
     (line,) = [line for line in out.splitlines() if "email.notify" in line]
-    assert "parked  attempt 1 of 3  next in " in line
+    assert "parked  1 of 3 attempts  next in " in line
     assert "ValueError: cannot write to ***" in line
 
 
@@ -140,7 +115,8 @@ def test_what_belongs_to_nothing_is_a_finding(cafe: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "held"), [("number=7", 7), ("text=7", "7"), ("yes=true", True), ("name=Ö/\u2603", "Ö/\u2603"), ("a.b=1=2", None)]
+    ("field", "held"),
+    [("number=7", 7), ("text=7", "7"), ("yes=true", True), ("name=Ö/\u2603", "Ö/\u2603"), ("a.b=1=2", None), ("other=1", None)],
 )
 def test_a_field_may_hold_text_numbers_and_booleans(cafe: Project, field: str, held: object) -> None:
     cafe.place("1")
@@ -179,6 +155,29 @@ def test_a_deep_chain_of_strangers_is_no_trouble(cafe: Project) -> None:
     assert len(chain["events"]) == 2001
     code, out, _ = cafe.run("trace", "deep")
     assert (code, len(out.splitlines())) == (0, 2002)
+
+
+def test_a_repeat_in_the_log_is_counted(cafe: Project) -> None:
+    cafe.place("1")
+    publish(foreign("a", correlationid="c"), foreign("a", correlationid="c"))
+    assert "2 copies" in cafe.run("trace", "c")[1]
+
+
+def test_what_waits_behind_another_says_so(cafe: Project) -> None:
+    module = cafe.module()
+    envelope = Envelope(specversion="1.0", id="1", source="/shop/orders", type="shop.OrderPlaced.v1", correlationid="1")
+    row = InboxRow(reaction="email.notify", id="1", key="k", topic="shop.orders", body=b"")
+    (chain,) = build_chains([envelope])
+    teller = Teller(module.shop, Wire(module.shop), ("email",), now=0.0)
+    lines = [str(branch.label) for branch in teller.as_tree(chain, {"1": [("email", row)]}, with_data=False).children[0].children]
+    assert lines == ["email.notify: parked  0 of 3 attempts  waits behind another of its key"]
+
+
+def test_a_service_that_knows_no_events_has_no_log(project: Callable[..., Project]) -> None:
+    cafe = project()
+    cafe.place("1")
+    (cafe.folder / "empty.py").write_text("from farandole import *\nshop = Choreography('empty', Service('alone'))\n")
+    assert cafe.run("trace", "x", "empty:shop")[0] == 1
 
 
 def test_a_missing_cause_is_shown_as_such(cafe: Project) -> None:

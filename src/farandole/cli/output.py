@@ -65,17 +65,5 @@ def data_of(envelope: Envelope, wire: Wire) -> dict[str, Any] | None:
                 event = binding.decode(bytes(envelope.data))
             except EnvelopeError:
                 return None
-            shown: dict[str, Any] = _visible(event)
-            return shown
+            return {name: msgspec.to_builtins(value, str_keys=True, enc_hook=str) for name, value in redacted(event).items()}
     return None
-
-
-def _visible(value: Any) -> Any:
-    """As plain data; sensitive fields of nested structs are blotted out too."""
-    if isinstance(value, msgspec.Struct):
-        return {name: _visible(part) for name, part in redacted(value).items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [_visible(part) for part in value]
-    if isinstance(value, dict):
-        return {str(key): _visible(part) for key, part in value.items()}
-    return msgspec.to_builtins(value, enc_hook=str)

@@ -16,13 +16,15 @@ from farandole.world import World
 
 __all__ = ["read_flows"]
 
+Place = tuple[str, int, int]  # topic, partition, position
+
 _PLAIN = re.compile(r"[A-Za-z0-9_.:-]+")
 _BATCH = 1000
 _PATIENCE = 0.2  # seconds without an event: the log is at its end
 
 
 async def read_flows(broker: Broker, topics: tuple[str, ...], sought: str, world: World) -> list[Envelope]:
-    """All events of the workflow instances that `sought` names.
+    """All events of the workflow instances that `sought` names, repeats as well.
 
     The log is read once to find the instances, and again where they have events that do not mention what was sought.
 
@@ -42,12 +44,14 @@ async def read_flows(broker: Broker, topics: tuple[str, ...], sought: str, world
             return list(found.values())
         names |= wanted
         mentions = _mentioning(names)
-        async for body in _bodies(broker, topics, world):
+        async for place, body in _log(broker, topics, world):
             if mentions(body) and (envelope := envelope_of(body)) and not names.isdisjoint(_mentions(envelope)):
-                found.setdefault(envelope.id, envelope)
+                found[place] = envelope
 
 
-async def _first_look(broker: Broker, topics: tuple[str, ...], sought: str, world: World) -> tuple[dict[str, Envelope], set[str]]:
+async def _first_look(
+    broker: Broker, topics: tuple[str, ...], sought: str, world: World
+) -> tuple[dict[Place, Envelope], set[str]]:
     """The events that `sought` names directly, and the ids under which everything was found already."""
     field, equals, value = sought.partition("=")
     fits: Callable[[Envelope], bool]
@@ -55,21 +59,21 @@ async def _first_look(broker: Broker, topics: tuple[str, ...], sought: str, worl
         mentions, fits, names = _mentioning([field]), lambda envelope: _has(envelope, field, value), set[str]()
     else:
         mentions, fits, names = _mentioning([sought]), lambda envelope: sought in _mentions(envelope), {sought}
-    found: dict[str, Envelope] = {}
-    async for body in _bodies(broker, topics, world):
+    found: dict[Place, Envelope] = {}
+    async for place, body in _log(broker, topics, world):
         if mentions(body) and (envelope := envelope_of(body)) and fits(envelope):
-            found.setdefault(envelope.id, envelope)
+            found[place] = envelope
     return found, names
 
 
-async def _bodies(broker: Broker, topics: tuple[str, ...], world: World) -> AsyncIterator[bytes]:
+async def _log(broker: Broker, topics: tuple[str, ...], world: World) -> AsyncIterator[tuple[Place, bytes]]:
     """The log from its beginning to its end, or to what was published after we began: a busy log has no end."""
     began = world.now()
     consumer = await broker.subscribe(Subscription(group=None, topics=topics, start="beginning"))
     try:
         while deliveries := await consumer.fetch(_BATCH, _PATIENCE):
             for delivery in deliveries:
-                yield delivery.body
+                yield (delivery.topic, delivery.partition, delivery.position), delivery.body
             if len(deliveries) < _BATCH and all(_is_after(delivery.body, began) for delivery in deliveries):
                 return
     finally:

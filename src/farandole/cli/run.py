@@ -73,8 +73,6 @@ async def _serve(target: Target) -> int:
         ) as running:
             out.print(_overview(target))
             out.print("running; Ctrl-C stops")
-            if told:  # between the opening and now
-                running.stop()
             await running.wait_stopped()
     except asyncio.CancelledError:
         if not told:

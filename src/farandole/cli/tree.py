@@ -22,7 +22,7 @@ __all__ = ["Teller"]
 Fates = dict[str, list[tuple[str, InboxRow]]]
 
 _STYLES = {"done": "green", "parked": "yellow", "claimed": "cyan", "dead": "bold red", "exhausted": "magenta", "skipped": "dim"}
-_DEEPEST = 60  # beyond it the indentation would leave the screen
+_DEEPEST = 40  # beyond it the indentation would leave the screen
 
 
 class Teller:
@@ -125,14 +125,18 @@ class Teller:
     def _fate(self, row: InboxRow) -> Text:
         line = Text.assemble(f"{plain(row.reaction)}: ", (plain(row.state), _STYLES.get(row.state, "")))
         if row.state in ("parked", "claimed", "dead"):
-            line.append(f"  attempt {row.attempts}{_of(self._reactions.get(row.reaction))}")
+            line.append(f"  {_attempts(row, self._reactions.get(row.reaction))}")
         if row.state == "parked":
-            wait = "waits behind another" if row.due is None else f"next in {ago(max(0.0, row.due - self._now))}"
-            line.append(f"  {wait}")
+            line.append(f"  {self._next(row)}")
         for detail in (row.reason, row.place):
             if detail:
                 line.append(f"  {plain(detail)}")
         return line
+
+    def _next(self, row: InboxRow) -> str:
+        if row.due is None:
+            return "waits behind another of its key"
+        return "due now" if row.due <= self._now else f"next in {ago(row.due - self._now)}"
 
     def _data(self, envelope: Envelope) -> list[Text]:
         data = data_of(envelope, self._wire)
@@ -141,8 +145,10 @@ class Teller:
         return [Text(f"{name} = {plain(value)}", style="dim") for name, value in data.items()]
 
 
-def _of(reaction: Reaction[Any, Any, Any] | None) -> str:
-    return "" if reaction is None else f" of {Settled.of(reaction.policy).retry.attempts}"
+def _attempts(row: InboxRow, reaction: Reaction[Any, Any, Any] | None) -> str:
+    most = Settled.of(reaction.policy).retry.attempts if reaction is not None else 0
+    of = f" of {most}" if row.attempts <= most else ""  # beyond it, the exhausted handler has attempts of its own
+    return f"{row.attempts}{of} attempt{'s' * (max(most, row.attempts) != 1)}"
 
 
 def _fate_as_json(service: str, row: InboxRow) -> dict[str, Any]:

@@ -98,19 +98,20 @@ def build_chains(envelopes: Iterable[Envelope]) -> list[Chain]:
 
 def _name_instance(node: Node, nodes: dict[str, Node], names: dict[str, str]) -> str:
     """The correlation id of an event: its own, or that of its nearest cause that has one, or the id of the first of them."""
-    path: list[str] = []
+    path: dict[str, None] = {}
     while (name := names.get(node.id) or _known(node).correlationid) is None:
-        path.append(node.id)
+        path[node.id] = None
         causes = _known(node).causes
         cause = next((nodes[id] for id in causes if id in nodes), None)
         if cause is None:
             name = causes[0] if causes else node.id
             break
         if cause.id in path:
-            name = min(path[path.index(cause.id) :])  # a cycle without any correlation id: all of it must agree on one
+            walked = list(path)
+            name = min(walked[walked.index(cause.id) :])  # a cycle without any correlation id: all of it must agree on one
             break
         node = cause
-    names.update(dict.fromkeys(path, name))
+    names |= dict.fromkeys(path, name)
     return name
 
 
