@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ __all__ = ["SqliteBroker", "connect"]
 
 _PUBLISHED = PublishResult()
 _NEWS, _MOVED = b"news", b"moved"
+_numbers = itertools.count()  # brokers of this process
 _INSERT = "INSERT INTO broker_log (topic, partition, key, id, type, time, body) VALUES (?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -73,7 +75,9 @@ class SqliteBroker:
         """Open the file, made when missing, with its folder. See `BrokerFile.open` for the errors."""
         if self._wakeup is None:
             await self._file.open(self._partitions)
-            self._wakeup = Wakeup(self._file.path.resolve(), f"{os.getpid()}-{self._world.token()}", self._told)
+            self._wakeup = Wakeup(
+                self._file.path.resolve(), f"{os.getpid()}-{next(_numbers)}-{self._world.token()[:8]}", self._told
+            )
             self._wakeup.open()
 
     async def publish(self, batch: Sequence[Message]) -> Sequence[PublishResult]:

@@ -9,9 +9,7 @@ import asyncio
 import contextlib
 import os
 import socket
-import tempfile
 from collections.abc import Callable
-from hashlib import blake2b
 from pathlib import Path
 
 __all__ = ["Bell", "Wakeup"]
@@ -52,10 +50,10 @@ class Wakeup:
 
     def __init__(self, file: Path, name: str, arrived: Callable[[set[bytes]], None]) -> None:
         self._folder = folder_of(file)
-        self._path = str(self._folder / name)
         self._name = name
         self._arrived = arrived
         self._socket: socket.socket | None = None
+        self._handle: int | None = None  # of the folder, where its path is too long for a socket
         self._peers: list[str] = []
         self._seen = -1
 
@@ -66,13 +64,14 @@ class Wakeup:
         ours = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if len(os.fsencode(self._folder)) + _LONGEST_NAME > _LONGEST_PATH:
+                self._handle = os.open(self._folder, os.O_RDONLY)
             ours.setblocking(False)
-            ours.bind(self._path)
+            ours.bind(self._address(self._name))
             asyncio.get_running_loop().add_reader(ours, self._receive)
         except (OSError, NotImplementedError):  # polling remains
             ours.close()
-            with contextlib.suppress(OSError):
-                Path(self._path).unlink(missing_ok=True)
+            self._forget()
             return
         self._socket = ours
 
@@ -82,12 +81,12 @@ class Wakeup:
             return
         for peer in self._others():
             try:
-                self._socket.sendto(what, peer)
+                self._socket.sendto(what, self._address(peer))
             except BlockingIOError:  # its queue is full: it will wake anyway
                 continue
             except OSError:  # it died without closing
                 with contextlib.suppress(OSError):
-                    Path(peer).unlink()
+                    (self._folder / peer).unlink()
 
     def close(self) -> None:
         """Stop listening. Twice is fine."""
@@ -95,14 +94,24 @@ class Wakeup:
             asyncio.get_running_loop().remove_reader(self._socket)
             self._socket.close()
             self._socket = None
-            with contextlib.suppress(OSError):
-                Path(self._path).unlink()
+            self._forget()
+
+    def _forget(self) -> None:
+        with contextlib.suppress(OSError):
+            (self._folder / self._name).unlink()
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+    def _address(self, name: str) -> str:
+        """The path of a socket; through a handle on the folder where it would be too long (on Linux; elsewhere polling remains)."""
+        return str(self._folder / name) if self._handle is None else f"/proc/self/fd/{self._handle}/{name}"
 
     def _others(self) -> list[str]:
         try:
             changed = self._folder.stat().st_mtime_ns
             if changed != self._seen:
-                self._peers = sorted(str(path) for path in self._folder.iterdir() if path.name != self._name)
+                self._peers = sorted(path.name for path in self._folder.iterdir() if path.name != self._name)
                 self._seen = changed
         except OSError:
             self._peers = []
@@ -118,8 +127,5 @@ class Wakeup:
 
 
 def folder_of(file: Path) -> Path:
-    """Where the sockets of a file live: beside it, or in the folder for temporary files where that path is too long."""
-    beside = Path(f"{file}-wake")
-    if len(os.fsencode(beside)) + _LONGEST_NAME <= _LONGEST_PATH:
-        return beside
-    return Path(tempfile.gettempdir()) / f"farandole-{blake2b(os.fsencode(file), digest_size=8).hexdigest()}"
+    """Where the sockets of a file live: beside it."""
+    return Path(f"{file}-wake")
