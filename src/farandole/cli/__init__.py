@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 __all__ = ["ERROR", "FINDINGS", "FINE", "main"]
 
@@ -107,20 +107,10 @@ def _report(error: Exception, *, debug: bool) -> int:
     """One line for each error of ours; a traceback for what we did not foresee, which is a bug of ours or of a reaction."""
     from farandole.errors import FarandoleError
 
-    leaves = list(_leaves(error))
-    if debug or not all(isinstance(leaf, FarandoleError) for leaf in leaves):
+    if debug or not isinstance(error, FarandoleError):
         import traceback
 
         traceback.print_exception(error)
         return ERROR
-    for text in dict.fromkeys(" ".join(str(leaf).split()) for leaf in leaves):
-        print(f"farandole: {text}", file=sys.stderr)
+    print(f"farandole: {' '.join(str(error).split())}", file=sys.stderr)
     return ERROR
-
-
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for part in error.exceptions:
-            yield from _leaves(part)
-    else:
-        yield error
