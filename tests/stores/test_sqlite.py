@@ -16,7 +16,18 @@ class TestInAFile(StoreSuite):
     @pytest.fixture(autouse=True)
     def _path(self, tmp_path: Path) -> None:
         self.path = tmp_path / "service.db"
-        self.count = 0
 
     async def make(self, world: World) -> Store:
         return open_store(f"sqlite:///{self.path}?synchronous=off", world, tables=self.tables)
+
+
+class TestInMemory(StoreSuite):
+    store: Store | None = None
+
+    async def make(self, world: World) -> Store:
+        """The one that is open, if any: a database in memory is nobody else's."""
+        if self.store is None or not self.store.is_open:
+            self.store = open_store("sqlite://", world, tables=self.tables)
+        return self.store
+
+    test_a_death_at_any_point_leaves_all_or_nothing = None  # nothing outlives what was in memory

@@ -156,9 +156,6 @@ class InlineSQLite(SQLiteDialect_pysqlite):
     def detect_autocommit_setting(self, dbapi_conn: Any) -> bool:
         return False
 
-    def set_isolation_level(self, dbapi_connection: Any, level: Any) -> NoReturn:
-        refuse(f"execution_options(isolation_level={level!r})")
-
 
 class AsyncInlineSQLite(InlineSQLite):
     """SQLAlchemy's SQLite, for use on the event loop."""

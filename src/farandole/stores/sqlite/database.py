@@ -62,7 +62,7 @@ class Database:
         self.users = 0
         self.closed = False
         self.level = -1
-        self.writer: OwnedConnection = _connect(path or ":memory:", OwnedConnection)
+        self.writer: OwnedConnection = _connect(path or ":memory:")
         self.cursor = sqlite3.Cursor(self.writer)
         self.reader: OwnedConnection | None = None
 
@@ -103,11 +103,10 @@ class Database:
     def open_reader(self) -> None:
         """Open the connection for reads outside the writer's transaction; the file must be in WAL mode by now."""
         if self.path is not None and self.reader is None:
-            self.reader = _connect(self.path, OwnedConnection)
-            sqlite3.Cursor(self.reader).execute("PRAGMA query_only = ON")
+            self.reader = _connect(self.path)
 
 
-def _connect(path: str, factory: type[OwnedConnection]) -> OwnedConnection:
+def _connect(path: str) -> OwnedConnection:
     if sqlite3.sqlite_version_info < (3, 35):
         raise ConfigurationError(
             f"Python is linked to SQLite {sqlite3.sqlite_version}; 3.35 or newer is needed. Use a newer Python"
@@ -115,12 +114,11 @@ def _connect(path: str, factory: type[OwnedConnection]) -> OwnedConnection:
     try:
         if path != ":memory:":
             Path(path).parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(path, timeout=0, isolation_level=None, factory=factory, cached_statements=512)
+        connection = sqlite3.connect(path, timeout=0, isolation_level=None, factory=OwnedConnection, cached_statements=512)
     except (OSError, sqlite3.Error) as error:
         raise ConfigurationError(f"cannot open the database {path}: {error}. {_remedy(path)}") from error
     connection.create_function("regexp", 2, _regexp, deterministic=True)
     connection.create_function("floor", 1, math.floor, deterministic=True)
-    sqlite3.Cursor(connection).execute("PRAGMA cache_size = -20000")
     return connection.guarded()
 
 
@@ -164,8 +162,12 @@ class Access:
         """Put the file into WAL mode, in which readers and the writer do not wait for each other."""
         database = self.database
         try:
-            await self.patiently(lambda: database.cursor.execute("PRAGMA journal_mode = WAL").fetchall())
+            for pragma in ("journal_mode = WAL", "cache_size = -20000"):
+                await self.patiently(lambda pragma=pragma: database.cursor.execute(f"PRAGMA {pragma}").fetchall())  # type: ignore[misc]
             database.open_reader()
+            if (reader := database.reader) is not None:
+                for pragma in ("query_only = ON", "cache_size = -20000"):
+                    await self.patiently(lambda pragma=pragma: sqlite3.Cursor(reader).execute(f"PRAGMA {pragma}"))  # type: ignore[misc]
         except sqlite3.DatabaseError as error:
             raise self.unusable(error) from error
 

@@ -71,6 +71,12 @@ class OwnedConnection(sqlite3.Connection):
     def cursor(self, factory: Any = OwnedCursor) -> Any:
         return super().cursor(factory)
 
+    def execute(self, sql: str, parameters: Any = (), /) -> OwnedCursor:  # sqlite3's own would make an unguarded cursor
+        return OwnedCursor(self).execute(sql, parameters)
+
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> OwnedCursor:
+        return OwnedCursor(self).executemany(sql, parameters)
+
     def commit(self) -> NoReturn:
         refuse("commit()")
 

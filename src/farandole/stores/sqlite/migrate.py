@@ -26,6 +26,7 @@ def migrate(access: Access) -> None:
     """
     cursor = access.database.cursor
     cursor.execute("CREATE TABLE IF NOT EXISTS farandole_schema (version INTEGER NOT NULL)")
+    cursor.execute("DELETE FROM farandole_schema WHERE false")  # changes nothing, but fails where the file cannot be written
     (current,) = cursor.execute("SELECT coalesce(max(version), 0) FROM farandole_schema").fetchone()
     files = {int(found[0]): file for file in _FOLDER.iterdir() if (found := re.match(r"\d+", file.name))}
     if current > max(files):

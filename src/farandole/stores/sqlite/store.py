@@ -54,6 +54,11 @@ class SqliteStore:
         self._purged_to = 0
 
     @property
+    def is_open(self) -> bool:
+        """Between `open` and `close`."""
+        return self._access is not None
+
+    @property
     def access(self) -> Access:
         """The way to the open database."""
         if self._access is None:
