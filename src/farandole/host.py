@@ -110,11 +110,12 @@ class App:
 
     async def idle(self) -> None:
         """Wait until nothing is left to do here: outboxes empty, lanes read, nothing running, no retry outstanding."""
-        calm = 0
+        calm, pause = 0, 0.001
         while calm < 2:  # twice in a row: what one part finished, another may take up
             resting = [await self._rests(hosted) for hosted in list(self._assembly.hosted.values())]
             calm = calm + 1 if all(resting) else 0
-            await self.world.sleep(0.002)
+            pause = 0.001 if calm else min(pause * 1.5, 0.25)  # a retry may be minutes away
+            await self.world.sleep(pause)
 
     async def _rests(self, hosted: Hosted) -> bool:
         if hosted.door.busy or any(worker.busy for worker in hosted.workers) or (await hosted.store.status()).outbox:

@@ -106,7 +106,8 @@ def after_failure(  # noqa: PLR0913 - one decision, all it depends on
         return Verdict("skipped", reason=failure.reason, place=failure.place)
     said: dict[str, Any] = {"reason": failure.reason, "place": failure.place, "error": type(error).__name__}
     last = retry.attempts * 2 if has_exhausted_attempts(policy, attempts) else retry.attempts
-    hopeless = isinstance(error, _HOPELESS) or not retry.wants(error)
+    # SystemExit and CancelledError out of a handler are accidents like others, though they are no Exceptions.
+    hopeless = isinstance(error, _HOPELESS) or (isinstance(error, Exception) and not retry.wants(error))
     if attempts < last and not hopeless:
         run = attempts - retry.attempts if has_exhausted_attempts(policy, attempts) else attempts
         return Verdict("parked", due=now + retry.wait(run, chance), blocks=policy.park, attempts=attempts, **said)

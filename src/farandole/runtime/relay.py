@@ -57,6 +57,8 @@ class Relay:
                     if self._stopping:
                         return
                     await self.woken.wait(self._pause())
+                else:
+                    await self._world.sleep(0)  # an inline broker never suspends: let the others have their turn
         finally:
             try:
                 await self._store.release_buckets(self._token)

@@ -103,8 +103,7 @@ class Scheduler:
                     self._trouble = min(self._trouble + 1, 8)
                     await self._world.sleep(0.05 * 2**self._trouble * (1 - 0.5 * self._world.random()))
                     continue
-                if not taken:
-                    await self.woken.wait(await self._pause())
+                await (self._world.sleep(0) if taken else self.woken.wait(await self._pause()))
             while self._running:
                 await asyncio.wait(self._running)
         finally:

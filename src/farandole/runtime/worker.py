@@ -175,6 +175,7 @@ class Worker:
         try:
             while not self._stopping:
                 await self._step()
+                await self._world.sleep(0)  # inline brokers and stores never suspend: let the others have their turn
         finally:
             await self._consumer.close()
 

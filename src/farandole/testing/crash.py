@@ -54,11 +54,17 @@ class CountingWorld(VirtualWorld):
         What to copy at death.
     stop_at:
         The number of the point to die at; None: never.
+
+    Attributes
+    ----------
+    counting:
+        Set it to False where points do not count, such as while the program starts.
     """
 
     def __init__(self, folder: Path, stop_at: int | None = None, seed: int = 0) -> None:
         super().__init__(seed)
         self.count = 0
+        self.counting = True
         self.died_at: str | None = None
         self.remains: Path | None = None
         self._folder = folder
@@ -67,8 +73,8 @@ class CountingWorld(VirtualWorld):
     def point(self, name: str) -> None:
         if self.died_at is not None:
             raise Died
-        self.count += 1
-        if self.count == self._stop_at:
+        self.count += self.counting
+        if self.counting and self.count == self._stop_at:
             self.died_at = name
             self.remains = Path(tempfile.mkdtemp(prefix="remains-", dir=self._folder.parent))
             shutil.copytree(self._folder, self.remains, dirs_exist_ok=True, ignore=_sockets)
@@ -126,7 +132,7 @@ def run_to_death(program: Program, folder: Path, stop_at: int | None) -> Countin
     return world
 
 
-def every_death(program: Program, make_folder: Callable[[], Path]) -> Iterator[Death]:
+def every_death(program: Program, make_folder: Callable[[], Path], *, first: int = 1, step: int = 1) -> Iterator[Death]:
     """Run a program once per point, each time dying at the next one, until it gets to its end.
 
     Parameters
@@ -135,8 +141,10 @@ def every_death(program: Program, make_folder: Callable[[], Path]) -> Iterator[D
         An async function of a world and a folder, which keeps all its state in files there.
     make_folder:
         Gives a fresh folder for each run.
+    first, step:
+        Where to begin, and how many points to go on by, to share the work among processes.
     """
-    number = 1
+    number = first
     while True:
         folder = make_folder()
         world = run_to_death(program, folder, number)
@@ -144,4 +152,5 @@ def every_death(program: Program, make_folder: Callable[[], Path]) -> Iterator[D
             return
         yield Death(number, world.died_at, world.remains)
         shutil.rmtree(world.remains)
-        number += 1
+        shutil.rmtree(folder)
+        number += step
