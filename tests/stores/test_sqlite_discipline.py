@@ -197,6 +197,19 @@ async def test_uncommitted_rows_are_seen_by_nobody_else(opened, world):
         assert len(await store.fates(["1"])) == 1
 
 
+async def test_a_row_that_comes_back_to_life_while_the_purge_waits_is_kept(opened, world):
+    async with opened(world=world) as store:
+        async with store.begin() as transaction:
+            await transaction.claim([(R, "1"), (R, "2")])
+        await world.sleep(100)
+        async with store.begin() as transaction:
+            purge = asyncio.create_task(store.purge(50.0, 10))
+            await world.sleep(1)
+            transaction.resource("driver").execute("UPDATE farandole_inbox SET state = 'parked', key = 'k' WHERE id = '1'")
+        assert await purge == 1
+        assert [row.id for row in await store.fates(["1", "2"])] == ["1"]
+
+
 async def test_a_statement_that_fails_says_which_and_where(opened):
     async with opened() as store:
         with raises(StoreError, saying="service.db refused 'last': no such table"):

@@ -114,6 +114,10 @@ async def connection_run_sync(h):
     await h("connection").run_sync(lambda c: c.commit())
 
 
+async def connection_transaction(h):
+    await h("connection").get_transaction().commit()
+
+
 async def connection_raw(h):
     (await h("connection").get_raw_connection()).driver_connection.commit()
 

@@ -103,6 +103,10 @@ class InboxCases(StoreCases):
             await settle(store, first, Verdict("dead", reason="no"))
             await settle(store, held, Verdict("dead", blocks=True, reason="no"))
             assert ids(await store.take([R], 10, 30.0)) == ["2"]
+            await put(store, row("aside", key="held", blocks=False))
+            (aside,) = await store.take([R], 10, 30.0)
+            await settle(store, aside, Verdict("done"))
+            assert await store.take([R], 10, 30.0) == [], "what is dead does not run because another of its key is done"
             async with store.begin() as transaction:
                 assert await transaction.blocked([R]) == {(R, "k"): 1, (R, "held"): 2}
             assert await store.discard_dead(await store.dead(DeadFilter(id="3")), "by hand") == 1
@@ -175,6 +179,15 @@ class InboxCases(StoreCases):
                 [("1", True, 2)], [("2", True, 2)], [("3", False, 1)], [],
             ]  # fmt: skip
 
+    async def test_a_row_that_was_abandoned_does_not_come_with_others(self) -> None:
+        async with self.stores(1) as (store,):
+            await put(store, row("abandoned"))
+            await store.take([R], 10, 30.0)
+            await put(store, row("waited", key="other"))
+            await self.world.sleep(31)
+            found = [await store.take([R], 10, 30.0) for _ in range(2)]
+            assert [[(r.id, r.crashed) for r in rows] for rows in found] == [[("waited", False)], [("abandoned", True)]]
+
     async def test_a_claimer_that_shows_life_keeps_its_claim(self) -> None:
         async with self.stores(1) as (store,):
             await put(store, row("1"))
@@ -198,6 +211,7 @@ class InboxCases(StoreCases):
             await first.extend([old], 1000.0)
             await first.give_back([old])
             assert (await first.status()).outbox == 0
+            assert await first.next_due([R]) == 30.0, "the lease of the one who holds it"
             await settle(second, new, Verdict("done"))
             with raises(ClaimLost):
                 await settle(second, new, Verdict("dead"))

@@ -108,6 +108,7 @@ class LateCases(StoreCases):
                 async with late.finish() as transaction:
                     await transaction.emit([message("m")])
                     await transaction.settle(row, Verdict("done"))
+            assert not writing(late)
             await late.close()
             assert await self.things(store) == []
             assert (await store.status()).outbox == 0

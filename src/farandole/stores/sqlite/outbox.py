@@ -51,9 +51,7 @@ def lease(access: Access, token: str, seconds: float) -> list[int]:
     """The buckets of this relay: its own, and free ones up to a fair share; beyond the share it lets go."""
     now = access.world.time()
     access.run(SQL.expire, (millis(now),))
-    held: dict[str, list[int]] = {
-        relay: msgspec.json.decode(buckets) for relay, buckets in access.run(SQL.relays, (millis(now),)).fetchall()
-    }
+    held: dict[str, list[int]] = {relay: msgspec.json.decode(buckets) for relay, buckets in access.run(SQL.relays).fetchall()}
     mine = held.pop(token, [])
     others = {bucket for buckets in held.values() for bucket in buckets}
     share = -(-BUCKETS // (len(held) + 1))

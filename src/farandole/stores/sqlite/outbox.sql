@@ -14,7 +14,7 @@ SELECT seq, bucket, topic, key, id, type, body FROM farandole_outbox WHERE seq I
 DELETE FROM farandole_outbox WHERE seq IN (SELECT value FROM json_each(?));
 
 -- relays: Who leases what.
-SELECT token, buckets FROM farandole_outbox_leases WHERE expires > ?;
+SELECT token, buckets FROM farandole_outbox_leases;
 
 -- expire: Leases of relays that are gone.
 DELETE FROM farandole_outbox_leases WHERE expires <= ?;
