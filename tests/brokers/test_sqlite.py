@@ -244,3 +244,8 @@ async def test_a_process_that_dies_while_publishing_leaves_all_or_nothing(tmp_pa
         left.append(await broker.lag(ALL))
         await broker.close()
     assert left == [0, 0, 0, 0, 0, 0, 10, 10]  # before; 3 statements, each before and after; after
+
+
+async def test_a_percent_sign_in_the_url_stands_for_the_character_it_encodes(tmp_path: Path, world: VirtualWorld) -> None:
+    await (await opened(tmp_path / "a%20folder" / "100%25.db", world)).close()
+    assert (tmp_path / "a folder" / "100%.db").exists()

@@ -8,6 +8,7 @@ import itertools
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import unquote
 
 from farandole.brokers import sqlite_group as groups
 from farandole.brokers.base import Broker, Capabilities, Consumer, PublishResult, Subscription
@@ -47,7 +48,7 @@ def connect(url: str, world: World) -> Broker:
     synchronous = options.get("synchronous", "full")
     if synchronous not in ("full", "normal"):
         raise ConfigurationError(f"broker URL {url!r}: expected synchronous to be full or normal, got: {synchronous!r}")
-    return SqliteBroker(Path(rest[1:]), world, partition_count(url, options), full=synchronous == "full")
+    return SqliteBroker(Path(unquote(rest[1:])), world, partition_count(url, options), full=synchronous == "full")
 
 
 class SqliteBroker:
