@@ -9,6 +9,7 @@ Later wins: `[tool.farandole]` in pyproject.toml, then farandole.toml, then FARA
     services = ["orders", "payments"]                  # all, if left out
     window = "7d"                                      # how long a handled event is remembered
     shutdown = "30s"                                   # how long a stopping host waits for what runs
+    lease = "10s"                                      # how long a process that shows no sign of life keeps what it took
 
 In the environment, `FARANDOLE_DATABASE_PAYMENTS` is the database of one service, and FARANDOLE_SERVICES is separated by commas.
 """
@@ -69,6 +70,8 @@ class Config:
         How long a handled event is remembered, in seconds.
     shutdown:
         How long a stopping host waits for what runs, in seconds.
+    lease:
+        How long a process that shows no sign of life keeps what it took, in seconds.
     """
 
     app: str | None = None
@@ -78,6 +81,7 @@ class Config:
     services: tuple[str, ...] | None = None
     window: float = 7 * 86400.0
     shutdown: float = 30.0
+    lease: float = 10.0
 
     def database_of(self, service: str) -> str:
         """The database URL of one service."""
@@ -241,6 +245,7 @@ _KEYS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "services": ('a list of names such as ["orders", "payments"]', _names),
     "window": (_A_DURATION, parse_duration),
     "shutdown": (_A_DURATION, parse_duration),
+    "lease": (_A_DURATION, parse_duration),
 }
 
 

@@ -1,19 +1,20 @@
 """The host: opens a choreography, or some services of it, on one broker and a database per service, and runs it.
 
-    async with farandole.open(shop) as app:
-        receipt = await app.send(PlaceOrder(...), idempotency_key=request_id)
-        outcome = await app.outcome(receipt.correlation_id, timeout=5)
+async with farandole.open(shop) as app:
+    receipt = await app.send(PlaceOrder(...), idempotency_key=request_id)
+    outcome = await app.outcome(receipt.correlation_id, timeout=5)
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from farandole.brokers import open_broker
 from farandole.brokers.base import Broker
+from farandole.config import Config, check_services, check_window, load
 from farandole.errors import ConfigurationError, DeclarationError
 from farandole.model.choreography import Choreography
 from farandole.model.service import Service
@@ -35,12 +36,15 @@ class App:
     ----------
     counters:
         What happened in this process so far: `handled`, `duplicates`, `retries`, `parked`, `dead`, `published`, …
+    options:
+        How it runs.
     """
 
-    def __init__(self, choreography: Choreography, broker: Broker, world: World) -> None:
+    def __init__(self, choreography: Choreography, broker: Broker, world: World, options: Options) -> None:
         self.choreography = choreography
         self.broker = broker
         self.world = world
+        self.options = options
         self.counters = Counters()
         self._assembly: Assembly
         self._stopped = asyncio.Event()
@@ -81,7 +85,9 @@ class App:
                 f"Declare a handler with @service.command, or publish events from a reaction"
             )
         door = await self._assembly.door(handler.service)
-        return await door.send(command, idempotency_key=idempotency_key, correlation_id=correlation_id, traceparent=_traceparent())
+        return await door.send(
+            command, idempotency_key=idempotency_key, correlation_id=correlation_id, traceparent=_traceparent()
+        )
 
     async def outcome(self, correlation_id: str, timeout: float | None = None) -> Any:
         """Wait for the event that ends a workflow instance, and give it.
@@ -135,7 +141,7 @@ class App:
 
 
 @asynccontextmanager
-async def open(  # noqa: A001, PLR0913 - farandole.open reads well; options are few and named
+async def open(
     choreography: Choreography,
     *,
     services: Collection[str] | None = None,
@@ -160,35 +166,44 @@ async def open(  # noqa: A001, PLR0913 - farandole.open reads well; options are 
     world:
         Its clock and chance; the real one by default.
     options:
-        Leases, windows, limits.
+        Leases, windows, limits. Default: from the configuration.
     signals:
         Who listens; `app.counters` counts by default.
 
     Raises
     ------
     ConfigurationError
-        A URL, file or service name is wrong.
+        A URL, file or service name is wrong, two services would share a database, or the window is shorter than the retries of a
+        reaction may take.
     DeclarationError
         A reaction has a parameter that nobody can fill, or a type has no topic.
     """
-    world, options = world or World(), options or Options()
+    world = world or World()
     names = _chosen(choreography, services)
     for service in choreography.services.values():
         check_parameters(service)
-    broker, url_of = _places(broker, database)
+    if broker is None or database is None or options is None:
+        config = load()
+        broker = broker or config.broker
+        database = database or config.database_urls(choreography.services)
+        options = options or Options(lease=config.lease, window=config.window, drain=config.shutdown)
+    if isinstance(database, str):
+        database = Config(database=database).database_urls(choreography.services)
+    check_window(choreography, options.window)
+    urls = database
     async with AsyncExitStack() as stack:
         if isinstance(broker, str):
             broker = open_broker(broker, world)
             stack.push_async_callback(broker.close)
             await broker.open()
-        app = App(choreography, broker, world)
+        app = App(choreography, broker, world, options)
         assembly = app._assembly = Assembly(
             choreography,
             broker,
             world,
             signals or app.counters,
             options,
-            open_store=lambda service: open_store(url_of(service), world, tables=service.tables),
+            open_store=lambda service: open_store(_url_of(service, urls), world, tables=service.tables),
             stack=stack,
             stop=app.stop,
         )
@@ -203,33 +218,17 @@ async def open(  # noqa: A001, PLR0913 - farandole.open reads well; options are 
 
 
 def _chosen(choreography: Choreography, services: Collection[str] | None) -> list[str]:
-    unknown = sorted(set(services or ()) - set(choreography.services))
-    if unknown:
-        raise ConfigurationError(
-            f"{choreography.name} has no service {unknown[0]!r}. It has: {', '.join(choreography.services)}"
-        )
+    check_services(choreography, services or ())
     return [name for name in choreography.services if services is None or name in services]
 
 
-def _places(broker: str | Broker | None, database: str | Mapping[str, str] | None) -> tuple[str | Broker, Callable[[Service], str]]:
-    if broker is None or database is None:
-        from farandole.config import load
-
-        config = load()
-        broker = broker or config.broker
-        database = database or config.database
-
-    def url_of(service: Service) -> str:
-        if isinstance(database, str):
-            return database.replace("{service}", service.name)
-        try:
-            return database[service.name]
-        except KeyError:
-            raise ConfigurationError(
-                f"database: no URL for the service {service.name!r}. Add one, or give a URL with {{service}} in it"
-            ) from None
-
-    return broker, url_of
+def _url_of(service: Service, urls: Mapping[str, str]) -> str:
+    try:
+        return urls[service.name]
+    except KeyError:
+        raise ConfigurationError(
+            f"database: no URL for the service {service.name!r}. Add one, or give a URL with {{service}} in it"
+        ) from None
 
 
 def _traceparent() -> str | None:

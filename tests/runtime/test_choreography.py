@@ -253,7 +253,7 @@ async def test_the_context_tells_event_key_attempt_and_time(world: VirtualWorld)
 
 
 async def test_an_unknown_service_is_refused_with_the_known_ones(world: VirtualWorld) -> None:
-    with pytest.raises(ConfigurationError, match="has no service 'paymants'. It has: orders"):
+    with pytest.raises(ConfigurationError, match="has no service 'paymants'. Known are: orders"):
         async with opened(shop(), world, services=["paymants"]):
             pass
 

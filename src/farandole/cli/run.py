@@ -12,7 +12,7 @@ from rich.tree import Tree
 
 from farandole.cli.output import console
 from farandole.cli.target import Target, find
-from farandole.config import check_window, without_password
+from farandole.config import without_password
 from farandole.model.wire import Wire
 from farandole.runtime.lanes import Lane, lanes_of
 
@@ -39,7 +39,6 @@ def run(
         The URL of a service's database, with {service} for its name.
     """
     target = find(app, service, broker, database)
-    check_window(target.choreography, target.config.window)
     return asyncio.run(_serve(target))
 
 
@@ -48,7 +47,7 @@ async def _serve(target: Target) -> int:
 
     config = target.config
     databases = config.database_urls(target.choreography.services)
-    options = host.Options(window=config.window, drain=config.shutdown)
+    options = host.Options(lease=config.lease, window=config.window, drain=config.shutdown)
     out = console(stderr=True)
     loop, this = asyncio.get_running_loop(), asyncio.current_task()
     running: App | None = None

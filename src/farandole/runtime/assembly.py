@@ -52,7 +52,7 @@ class Options:
 
     lease: float = 10.0
     window: float = 7 * 86400.0
-    drain: float = 10.0
+    drain: float = 30.0
     limits: Limits = Limits()
 
 
@@ -74,7 +74,7 @@ class Hosted:
 class Assembly:
     """Puts the parts of each service together, starts them, and stops them in order."""
 
-    def __init__(  # noqa: PLR0913 - assembled by the host only
+    def __init__(
         self,
         choreography: Choreography,
         broker: Broker,
@@ -109,7 +109,9 @@ class Assembly:
         service, store = hosted.service, hosted.store
         readers: list[Reader] = []
         by_id = {
-            plan.id: plan for reaction, plan in hosted.plans.items() if not isinstance(service.reactions[reaction].trigger, OnCommand)
+            plan.id: plan
+            for reaction, plan in hosted.plans.items()
+            if not isinstance(service.reactions[reaction].trigger, OnCommand)
         }
         scheduler = Scheduler(
             name,
@@ -159,11 +161,15 @@ class Assembly:
         await store.open()
         self._stack.push_async_callback(store.close)
         limits = self._options.limits
-        plans = {reaction.name: compile_plan(reaction, service, self._wire, given, limits) for reaction in service.reactions.values()}
+        plans = {
+            reaction.name: compile_plan(reaction, service, self._wire, given, limits) for reaction in service.reactions.values()
+        }
         outside = Outside(store, threads=max((plan.policy.concurrency for plan in plans.values()), default=1))
         self._stack.callback(outside.close)
         relay = Relay(name, store, self._broker, self._world, self._signals)
-        commands = {command: plans[handler.name] for command, handler in self._choreography.commands.items() if handler.service == name}
+        commands = {
+            command: plans[handler.name] for command, handler in self._choreography.commands.items() if handler.service == name
+        }
         door = Door(name, commands, store, self._world, self._wire, outside, relay.wake)
         self._relaying.append(self._start(relay.run(), f"{name} relay"))
         hosted = Hosted(service, store, plans, outside, relay, door)

@@ -1,0 +1,85 @@
+"""What `farandole.open` takes from the configuration, and what it refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import farandole
+from farandole import Choreography, ConfigurationError, Event, Policy, Retry, Service
+from farandole.host import Options
+from farandole.testing.virtual import VirtualWorld
+
+
+class Told(Event, of="elsewhere.news", key="id"):
+    id: str
+
+
+def choreography(policy: Policy | None = None) -> Choreography:
+    front, back = Service("front"), Service("back-office")
+
+    @front.on(Told)
+    async def listen(event: Told) -> None: ...
+
+    @back.on(Told, policy=policy)
+    async def write_down(event: Told) -> None: ...
+
+    return Choreography("office", front, back)
+
+
+async def test_without_urls_it_opens_what_the_configuration_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world: VirtualWorld
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "farandole.toml").write_text(
+        'broker = "sqlite:///log.db"\ndatabase = {back-office = "sqlite:///elsewhere/archive.db"}\n'
+    )
+    async with farandole.open(choreography(), world=world):
+        pass
+    assert (tmp_path / "log.db").exists()
+    assert (tmp_path / "elsewhere" / "archive.db").exists()
+    assert (tmp_path / ".farandole" / "front.db").exists()
+    assert not (tmp_path / ".farandole" / "back-office.db").exists()
+
+
+@pytest.mark.parametrize("given", [None, "sqlite:///one.db"])
+async def test_two_services_on_one_database_are_refused(
+    given: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world: VirtualWorld
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "farandole.toml").write_text('database = "sqlite:///one.db"\n')
+    with pytest.raises(ConfigurationError, match="would share the database"):
+        async with farandole.open(choreography(), broker="memory://", database=given, world=world):
+            pass
+
+
+async def test_times_come_from_the_configuration_unless_they_are_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, world: VirtualWorld
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "farandole.toml").write_text('window = "20d"\nshutdown = "7s"\nlease = "3s"\n')
+    places = {"broker": "memory://", "database": "sqlite://", "world": world}
+    async with farandole.open(choreography(), **places) as app:
+        assert app.options == Options(window=20 * 86400.0, drain=7.0, lease=3.0)
+    async with farandole.open(choreography(), **places, options=Options(drain=1.0)) as app:
+        assert app.options == Options(drain=1.0)
+
+
+async def test_a_window_shorter_than_the_retries_refuses_the_start(world: VirtualWorld) -> None:
+    slow = choreography(Policy(retry=Retry(attempts=3, delay=100.0, factor=1.0, jitter=0.0)))
+    with pytest.raises(ConfigurationError, match="window: expected at least 200 s"):
+        async with farandole.open(slow, broker="memory://", database="sqlite://", world=world, options=Options(window=199.0)):
+            pass
+
+
+async def test_a_database_url_is_missing_for_a_service(world: VirtualWorld) -> None:
+    with pytest.raises(ConfigurationError, match="no URL for the service 'back-office'"):
+        async with farandole.open(choreography(), broker="memory://", database={"front": "sqlite://"}, world=world):
+            pass
+
+
+async def test_an_unknown_service_is_refused_with_the_nearest_name(world: VirtualWorld) -> None:
+    with pytest.raises(ConfigurationError, match="Did you mean front"):
+        async with farandole.open(choreography(), services=["fronk"], broker="memory://", database="sqlite://", world=world):
+            pass
