@@ -20,7 +20,6 @@ from farandole.errors import EnvelopeError
 __all__ = ["Envelope", "Message", "caused_id", "decode", "decode_batch", "encode", "hashed_id", "repeated_key"]
 
 Text = Annotated[str, msgspec.Meta(min_length=1)]
-MediaType = Annotated[str, msgspec.Meta(pattern=r"^[^\s/;]+/[^\s/;]+")]
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
@@ -62,7 +61,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     type: Text
     time: Instant | None = None
     subject: Text | None = None
-    datacontenttype: MediaType | None = None
+    datacontenttype: Text | None = None
     dataschema: Text | None = None
     correlationid: str | None = None
     causationid: str | None = None
@@ -103,6 +102,8 @@ _decode_raw = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_extension = msgspec.json.Decoder(str | Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)] | bool | None).decode
 _NAME = re.compile(r"[a-z0-9]+")
+_MEDIA_TYPE = re.compile(r"[^\s/;]+/[^\s/;]+")
+_JSON = "application/json"
 _TIMED_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[78][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _KNOWN = frozenset(Envelope.__struct_fields__) - {"extensions"}
 
@@ -122,9 +123,14 @@ def decode(body: bytes) -> Envelope:
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise EnvelopeError(_undecodable(error)) from None
     # Only our own way of writing comes back byte for byte; in it no key can stand twice, and there are no nulls.
-    if encode(envelope) != body or envelope.extensions is not None or envelope.data_base64 is not None:
-        return _decode_foreign(body)
-    return envelope
+    if (
+        envelope.datacontenttype == _JSON
+        and encode(envelope) == body
+        and envelope.extensions is None
+        and envelope.data_base64 is None
+    ):
+        return envelope
+    return _decode_foreign(body)
 
 
 def decode_batch(body: bytes) -> list[Envelope]:
@@ -152,6 +158,8 @@ def _decode_foreign(body: bytes) -> Envelope:
         if "data" in present and "data_base64" in present:
             raise EnvelopeError("an event has data or data_base64, not both")
         envelope = _decode(encode(present))
+        if envelope.datacontenttype is not None and not _MEDIA_TYPE.match(envelope.datacontenttype):
+            raise EnvelopeError(f"datacontenttype: expected a media type such as {_JSON}, got: {envelope.datacontenttype!r}")
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise EnvelopeError(_undecodable(error)) from None
     return msgspec.structs.replace(envelope, extensions=extensions) if extensions else envelope

@@ -17,7 +17,7 @@ import msgspec
 from farandole.errors import StoreError
 from farandole.model.envelope import Envelope, Message
 from farandole.runtime.inbox import Failure, after_failure
-from farandole.runtime.plan import Plan, run_inline
+from farandole.runtime.plan import Plan, Suspended, outside_in_transaction, run_inline
 from farandole.runtime.signals import Signals
 from farandole.stores.base import InboxRow, Store, Transaction
 from farandole.world import World
@@ -69,7 +69,7 @@ class Result(msgspec.Struct):
     failures: list[InboxRow] = msgspec.field(default_factory=list)
 
 
-class _Culprit(Exception):  # noqa: N818 - carries a failure out of the transaction
+class _Culprit(Exception):
     def __init__(self, work: Work, failure: Failure) -> None:
         self.work = work
         self.failure = failure
@@ -102,7 +102,7 @@ class Batch:
         self._store = store
         self._world = world
         self._signals = signals
-        self._point = world.point
+        self._work: Work  # the one whose handler runs
 
     async def run(self, works: Sequence[Work], dead: Sequence[InboxRow] = ()) -> Result:
         """Run all, commit once.
@@ -154,15 +154,29 @@ class Batch:
         return result
 
     async def _perform(self, transaction: Transaction, ready: Sequence[Work]) -> list[Message]:
-        """The handlers, one after the other. The hot path: keep it short."""
+        """The handlers, one after the other; what they emit.
+
+        Where statements never suspend, whoever does waits for something else while it holds the write lock: that is refused.
+        """
+        running = self._handlers(transaction, ready)
+        if not self._store.inline:
+            return await running
+        try:
+            return run_inline(running)
+        except Suspended as place:
+            plan = self._work.plan
+            raise _Culprit(self._work, Failure(outside_in_transaction(plan, place), self._work.event)) from None
+
+    async def _handlers(self, transaction: Transaction, ready: Sequence[Work]) -> list[Message]:
+        """The hot path: keep it short."""
         out: list[Message] = []
-        world, inline, now = self._world, self._store.inline, self._world.now()
+        world, point, now = self._world, self._world.point, self._world.now()
         for work in ready:
-            plan = work.plan
-            self._point("worker.handler:before")
+            self._work, plan = work, work.plan
+            point("worker.handler:before")
             try:
-                coroutine = plan.call(work.event, transaction, plan.context(work.envelope, 1, world), None)
-                value = run_inline(coroutine, plan) if inline else await coroutine
+                context = plan.context(work.envelope, 1, world) if plan.wants_context else None
+                value = await plan.call(work.event, transaction, context, None)
                 if value is not None:
                     out += plan.emissions(value, work.envelope, now)
             except BaseException as error:
@@ -200,7 +214,7 @@ class Batch:
                 result.emitted = True
         return result
 
-    async def _admit(  # noqa: PLR0913 - the gate sees everything
+    async def _admit(
         self, transaction: Transaction, works: Sequence[Work], dead: Sequence[InboxRow], result: Result, culprit: _Culprit | None
     ) -> list[Work]:
         """Claim what is new, park what stands behind a parked event of its key; give what may run."""
@@ -242,7 +256,12 @@ class Batch:
     def _failed(self, work: Work, failure: Failure) -> InboxRow:
         plan, world = work.plan, self._world
         verdict = after_failure(
-            plan.policy, failure, attempts=1, now=world.time(), chance=world.random(), exhausted_handler=plan.exhausted is not None
+            plan.policy,
+            failure,
+            attempts=1,
+            now=world.time(),
+            chance=world.random(),
+            exhausted_handler=plan.exhausted is not None,
         )
         return row_of(
             work,
@@ -256,7 +275,7 @@ class Batch:
         )
 
 
-class _Broken(Exception):  # noqa: N818 - the flush failed: nobody knows yet whose fault it is
+class _Broken(Exception):
     pass
 
 
@@ -271,4 +290,3 @@ def _within_bounds(works: Sequence[Work], blocked: dict[tuple[str, str], int], r
                 result.stopped_at = work.delivery
                 return [w for w in works if w.delivery < work.delivery]
     return works
-

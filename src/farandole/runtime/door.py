@@ -19,7 +19,7 @@ from farandole.model.envelope import Envelope, decode, encode, hashed_id
 from farandole.model.wire import Wire
 from farandole.runtime.batch import fault_of
 from farandole.runtime.outside import Outside
-from farandole.runtime.plan import Plan, run_inline
+from farandole.runtime.plan import Plan, run_handler
 from farandole.stores.base import Store, Transaction
 from farandole.world import World
 
@@ -70,8 +70,15 @@ class _Pending:
 class Door:
     """Carries out one service's commands."""
 
-    def __init__(  # noqa: PLR0913 - assembled by the host only
-        self, service: str, plans: dict[type, Plan], store: Store, world: World, wire: Wire, outside: Outside, wake_relay: Callable[[], None]
+    def __init__(
+        self,
+        service: str,
+        plans: dict[type, Plan],
+        store: Store,
+        world: World,
+        wire: Wire,
+        outside: Outside,
+        wake_relay: Callable[[], None],
     ) -> None:
         self._service = service
         self._plans = plans
@@ -89,7 +96,9 @@ class Door:
         """Whether commands wait or are being carried out."""
         return bool(self._pending) or (self._pump is not None and not self._pump.done())
 
-    async def send(self, command: Any, *, idempotency_key: str | None, correlation_id: str | None, traceparent: str | None) -> Receipt:
+    async def send(
+        self, command: Any, *, idempotency_key: str | None, correlation_id: str | None, traceparent: str | None
+    ) -> Receipt:
         """Carry out a command; see `App.send`."""
         plan = self._plans[type(command)]
         envelope = self._envelope(plan, command, idempotency_key, correlation_id, traceparent)
@@ -110,9 +119,8 @@ class Door:
         """The command as an envelope, checked against its types as if it had travelled."""
         binding = self._wire.by_class[type(command)]
         try:
-            data = encode(command)
-            binding.decode(data)
-        except (EnvelopeError, TypeError, ValueError, msgspec.MsgspecError, RecursionError) as error:
+            data = binding.encode(command)
+        except EnvelopeError as error:
             raise EmissionError(f"send({type(command).__name__}): its values do not match its types: {error}") from None
         id = self._world.new_id() if key is None else hashed_id(f"{plan.id}\n{binding.type}\n{key}")
         return Envelope(
@@ -183,7 +191,7 @@ class Door:
             return None
         try:
             call = plan.call(pending.command, transaction, plan.context(envelope, 1, self._world), None)
-            value = run_inline(call, plan) if self._store.inline else await call
+            value = await run_handler(plan, call, inline=self._store.inline)
         except BaseException as error:
             if not fault_of(error) or isinstance(error, Exception):
                 raise
@@ -244,5 +252,5 @@ def _refused(plan: Plan, error: Reject | Skip) -> CommandRefused:
     return refused
 
 
-class _Known(Exception):  # noqa: N818 - a way out of the transaction
+class _Known(Exception):
     pass

@@ -81,7 +81,7 @@ def has_exhausted_attempts(policy: Settled, attempts: int) -> bool:
     return attempts > policy.retry.attempts
 
 
-def after_failure(  # noqa: PLR0913 - one decision, all it depends on
+def after_failure(
     policy: Settled, failure: Failure, *, attempts: int, now: float, chance: float, exhausted_handler: bool
 ) -> Verdict:
     """What becomes of an event after its run number `attempts` failed.

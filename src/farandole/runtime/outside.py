@@ -85,6 +85,6 @@ def _watched(coroutine: Coroutine[Any, Any, Any], late: LateTransaction, plan: P
         try:
             value = yield awaited
             step = coroutine.send
-        except BaseException as thrown:  # noqa: BLE001 - it is the handler's to see, cancellation too
+        except BaseException as thrown:
             value = thrown
             step = coroutine.throw

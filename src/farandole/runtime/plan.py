@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from types import CoroutineType
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -20,9 +20,12 @@ from farandole.runtime.context import Context
 from farandole.runtime.resources import CONTEXT, ERROR, is_outside, kind_of
 from farandole.world import World
 
-__all__ = ["Limits", "Plan", "compile_plan", "run_inline"]
+__all__ = ["Limits", "Plan", "Suspended", "compile_plan", "outside_in_transaction", "run_handler", "run_inline"]
+
+T = TypeVar("T")
 
 _JSON = "application/json"
+_SEVERAL = (list, tuple)
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -56,9 +59,23 @@ class Plan:
         The plan of its `exhausted` handler, or None.
     """
 
-    __slots__ = ("_emitters", "_limits", "bindings", "call", "exhausted", "id", "is_async", "outside", "place", "policy", "wants_context")
+    __slots__ = (
+        "_emitters",
+        "_limits",
+        "bindings",
+        "call",
+        "exhausted",
+        "id",
+        "is_async",
+        "outside",
+        "place",
+        "policy",
+        "wants_context",
+    )
 
-    def __init__(self, reaction: Reaction[Any, Any, Any], service: Service, wire: Wire, given: Mapping[Any, Any], limits: Limits) -> None:
+    def __init__(
+        self, reaction: Reaction[Any, Any, Any], service: Service, wire: Wire, given: Mapping[Any, Any], limits: Limits
+    ) -> None:
         signature = reaction.signature
         kinds = [kind_of(parameter, service.provided) for parameter in signature.parameters]
         self.id = reaction.id
@@ -94,61 +111,61 @@ class Plan:
         """
         if result is None:
             return []
-        if isinstance(result, list | tuple):
-            flat = [event for part in result for event in (part if isinstance(part, list | tuple) else (part,)) if event is not None]
-            return [self._message(event, cause, now, index) for index, event in enumerate(flat)]
-        return [self._message(result, cause, now, 0)]
+        if not isinstance(result, _SEVERAL):
+            return [self._message(result, cause, now, 0)]
+        flat = [event for part in result for event in (part if isinstance(part, _SEVERAL) else (part,)) if event is not None]
+        return [self._message(event, cause, now, index) for index, event in enumerate(flat)]
 
     def _message(self, event: Any, cause: Envelope, now: datetime, index: int) -> Message:
         binding = self._emitters.get(type(event))
         if binding is None:
-            declared = ", ".join(cls.__name__ for cls in self._emitters) or "nothing"
-            raise EmissionError(
-                f"{self.id} ({self.place}) returned {type(event).__name__}, which it does not declare. "
-                f"It declares: {declared}. Add it to the return annotation"
-            )
-        if cause.depth >= self._limits.depth:
-            raise EmissionError(
-                f"{self.id} ({self.place}) would emit {binding.type} at depth {cause.depth + 1}; the limit is {self._limits.depth}. "
-                f"A cycle of events? Look at the chain of {cause.correlationid or cause.id}"
-            )
+            raise self._undeclared(event)
+        depth = cause.depth + 1
+        if depth > self._limits.depth:
+            raise self._too_deep(binding, cause)
         id = caused_id(cause.id, cause.time, f"{self.id}\n{cause.id}\n{index}")
-        return message_of(event, binding, id, cause.correlationid or cause.id, cause, now, self._limits, self.id)
+        correlation = cause.correlationid or cause.id
+        key = id if binding.key_of is None else str(binding.key_of(event))
+        try:
+            data = event if binding.fits is not None and binding.fits(event) else msgspec.Raw(binding.encode(event))
+            envelope = Envelope(
+                specversion="1.0",
+                id=id,
+                source=binding.source,
+                type=binding.type,
+                time=now,
+                datacontenttype=_JSON,
+                correlationid=correlation,
+                causationid=cause.id,
+                partitionkey=key,
+                traceparent=cause.traceparent,
+                depth=depth,
+                data=data,
+            )
+            body = encode(envelope)
+        except (EnvelopeError, ValueError, OverflowError) as error:
+            raise EmissionError(
+                f"{self.id} ({self.place}) returned a {type(event).__name__} whose values do not match its types: {error}"
+            ) from None
+        if len(body) > self._limits.bytes_out:
+            raise EmissionError(
+                f"{self.id} ({self.place}) returned a {type(event).__name__} of {len(body):,} bytes; the limit is "
+                f"{self._limits.bytes_out:,}. Send a reference to the large part instead"
+            )
+        return Message(binding.topic, key, id, binding.type, body)
 
+    def _undeclared(self, event: Any) -> EmissionError:
+        declared = ", ".join(cls.__name__ for cls in self._emitters) or "nothing"
+        return EmissionError(
+            f"{self.id} ({self.place}) returned {type(event).__name__}, which it does not declare. "
+            f"It declares: {declared}. Add it to the return annotation"
+        )
 
-def message_of(  # noqa: PLR0913 - one envelope, all that goes into it
-    event: Any, binding: Binding, id: str, correlation: str, cause: Envelope, now: datetime, limits: Limits, who: str
-) -> Message:
-    """Encode one event, checked against its own types (msgspec does not check what Python code constructs)."""
-    try:
-        data = encode(event)
-        binding.decode(data)
-    except (EnvelopeError, TypeError, ValueError, msgspec.MsgspecError, RecursionError) as error:
-        raise EmissionError(f"{who} returned a {type(event).__name__} whose values do not match its types: {error}") from None
-    key = binding.key_of(event) if binding.key_of is not None else None
-    key = id if key is None else str(key)
-    body = encode(
-        Envelope(
-            specversion="1.0",
-            id=id,
-            source=binding.source,
-            type=binding.type,
-            time=now,
-            datacontenttype=_JSON,
-            correlationid=correlation,
-            causationid=cause.id,
-            partitionkey=key,
-            traceparent=cause.traceparent,
-            depth=cause.depth + 1,
-            data=msgspec.Raw(data),
+    def _too_deep(self, binding: Binding, cause: Envelope) -> EmissionError:
+        return EmissionError(
+            f"{self.id} ({self.place}) would emit {binding.type} at depth {cause.depth + 1}; the limit is {self._limits.depth}. "
+            f"A cycle of events? Look at the chain of {cause.correlationid or cause.id}"
         )
-    )
-    if len(body) > limits.bytes_out:
-        raise EmissionError(
-            f"{who} returned a {type(event).__name__} of {len(body):,} bytes; the limit is {limits.bytes_out:,}. "
-            f"Send a reference to the large part instead"
-        )
-    return Message(binding.topic, key, id, binding.type, body)
 
 
 def compile_plan(
@@ -189,28 +206,48 @@ def _compile_call(
     return call
 
 
-def run_inline(coroutine: Coroutine[Any, Any, Any], plan: Plan) -> Any:
-    """Run a handler whose store never suspends. If it suspends all the same, it waits for something else than SQL: refuse.
+class Suspended(Exception):
+    """A coroutine that was run inline suspended; the text is the `file:line` that awaits."""
+
+
+def run_inline(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run to its end a coroutine that never suspends: what it awaits are statements of a store that runs them inline.
 
     Raises
     ------
-    OutsideInTransaction
-        It names the line that awaits.
+    Suspended
+        It does suspend; it was closed.
     """
     try:
         coroutine.send(None)
     except StopIteration as done:
-        return done.value
-    line = _awaiting(coroutine)
+        value: T = done.value
+        return value
+    place = _awaiting(coroutine)
     coroutine.close()
-    raise OutsideInTransaction(
-        f"{plan.id} awaits something that is not SQL inside its transaction ({line}), which would hold the write lock meanwhile. "
+    raise Suspended(place)
+
+
+def outside_in_transaction(plan: Plan, place: Suspended) -> OutsideInTransaction:
+    """What to tell a handler that waits for something outside while its transaction is open."""
+    return OutsideInTransaction(
+        f"{plan.id} awaits something that is not SQL inside its transaction ({place}), which would hold the write lock meanwhile. "
         f"Give what it calls with service.provide(…), or say policy=Policy(outside=True)"
     )
 
 
+async def run_handler(plan: Plan, call: Coroutine[Any, Any, Any], *, inline: bool) -> Any:
+    """Run one handler inside its transaction."""
+    if not inline:
+        return await call
+    try:
+        return run_inline(call)
+    except Suspended as place:
+        raise outside_in_transaction(plan, place) from None
+
+
 def _awaiting(coroutine: Any) -> str:
-    """`file:line` of the handler's innermost await that is still the user's code."""
+    """`file:line` of the innermost await that is not asyncio's own."""
     line = ""
     while inspect.iscoroutine(coroutine) and isinstance(coroutine, CoroutineType) and coroutine.cr_frame is not None:
         if line and "/asyncio/" in coroutine.cr_code.co_filename:

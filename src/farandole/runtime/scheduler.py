@@ -18,7 +18,7 @@ from farandole.model.envelope import Envelope, Message, decode
 from farandole.runtime.batch import fault_of
 from farandole.runtime.inbox import DONE, EXHAUSTED, Failure, after_failure, has_exhausted_attempts
 from farandole.runtime.outside import Outside
-from farandole.runtime.plan import Plan, run_inline
+from farandole.runtime.plan import Plan, run_handler
 from farandole.runtime.signals import Signals
 from farandole.runtime.wake import Wake
 from farandole.stores.base import InboxRow, Store, Transaction, Verdict
@@ -173,7 +173,7 @@ class Scheduler:
         await transaction.settle(row, end)
         try:
             call = plan.call(event, transaction, plan.context(envelope, row.attempts, self._world), _LastError(row))
-            value = run_inline(call, plan) if self._store.inline else await call
+            value = await run_handler(plan, call, inline=self._store.inline)
             messages = plan.emissions(value, envelope, self._world.now())
             await transaction.flush()
         except BaseException as error:
@@ -258,7 +258,9 @@ class Scheduler:
     def _verdict(self, row: InboxRow, failure: Failure) -> Verdict:
         plan = self._plans.get(row.reaction)
         if plan is None:
-            return Verdict("dead", reason=failure.reason, place=row.place, error=type(failure.error).__name__, attempts=row.attempts)
+            return Verdict(
+                "dead", reason=failure.reason, place=row.place, error=type(failure.error).__name__, attempts=row.attempts
+            )
         return after_failure(
             plan.policy,
             failure,
@@ -297,13 +299,13 @@ class ProcessDied(FarandoleError):
     """An event was taken again and again by a process that did not live to tell what became of it."""
 
 
-class _Failed(Exception):  # noqa: N818 - carries a failure, already described, out of a savepoint
+class _Failed(Exception):
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.reason)
         self.failure = failure
 
 
-class _LastError(Exception):  # noqa: N818 - what an `exhausted` handler gets as its `Exception`
+class _LastError(Exception):
     """The last error of the reaction, as it was written down."""
 
     def __init__(self, row: InboxRow) -> None:

@@ -27,6 +27,8 @@ __all__ = ["Reader", "Worker", "inbox_id"]
 BATCH = 100
 IDLE = 1.0
 """Seconds that a fetch waits for the first event."""
+UUID = 36
+"""The length of a UUID as text."""
 
 
 class Reader:
@@ -43,7 +45,9 @@ class Reader:
         Whether this lane reports for its service what belongs to no reaction.
     """
 
-    def __init__(self, service: str, plans: Sequence[Plan], known: dict[str, set[str]], limits: Limits, *, reports: bool = True) -> None:
+    def __init__(
+        self, service: str, plans: Sequence[Plan], known: dict[str, set[str]], limits: Limits, *, reports: bool = True
+    ) -> None:
         self._service = service
         self._limits = limits
         self._known = known
@@ -65,50 +69,38 @@ class Reader:
         """The works of a fetched batch in order, and the dead letters."""
         works: list[Work] = []
         dead: list[InboxRow] = []
+        table, longest = self._routes, self._limits.bytes_in
         for index, delivery in enumerate(deliveries):
-            if delivery.type and delivery.type not in self._routes and not self._strange(delivery.topic, delivery.type):
-                continue
+            topic, body = delivery.topic, delivery.body
+            routes = table.get(delivery.type)
+            if routes is None and delivery.type and self._strange(topic, delivery.type) is None:
+                continue  # it says what it is, and is none of our business
             try:
-                if len(delivery.body) > self._limits.bytes_in:
-                    raise EnvelopeError(f"too large: {len(delivery.body):,} bytes; the limit is {self._limits.bytes_in:,}")  # noqa: TRY301
-                envelope = decode(delivery.body)
+                if len(body) > longest:
+                    raise EnvelopeError(f"too large: {len(body):,} bytes; the limit is {longest:,}")
+                envelope = decode(body)
             except EnvelopeError as error:
                 dead += self._undecodable(delivery, str(error))
                 continue
-            routes = self._routes.get(envelope.type)
+            type, id = envelope.type, envelope.id
+            if type != delivery.type:
+                routes = table.get(type)
             if routes is None:
-                strange = self._strange(delivery.topic, envelope.type)
-                if strange:
-                    dead += self._undecodable(delivery, strange)
+                strange = self._strange(topic, type)
+                dead += self._undecodable(delivery, strange) if strange else ()
                 continue
+            if len(id) != UUID:
+                id = inbox_id(envelope)
+            key = envelope.partitionkey or delivery.key or id
             for binding, plans in routes:
-                self._route(delivery, index, envelope, binding, plans, works, dead)
+                try:
+                    event = binding.decode(bytes(envelope.data))
+                except EnvelopeError as error:
+                    dead += [_unfit(plan, id, key, delivery, error) for plan in plans]
+                    continue
+                for plan in plans:
+                    works.append(Work(plan, id, key, event, envelope, topic, body, index))  # noqa: PERF401 - the hot path
         return works, dead
-
-    def _route(  # noqa: PLR0913 - the inner loop of `read`
-        self,
-        delivery: Delivery,
-        index: int,
-        envelope: Envelope,
-        binding: Binding,
-        plans: list[Plan],
-        works: list[Work],
-        dead: list[InboxRow],
-    ) -> None:
-        id, key = inbox_id(envelope), envelope.partitionkey or delivery.key or envelope.id
-        try:
-            event = binding.decode(bytes(envelope.data))
-        except EnvelopeError as error:
-            dead += [
-                InboxRow(
-                    reaction=plan.id, id=id, key=key, topic=delivery.topic, body=delivery.body,
-                    state="dead", blocks=False, reason=str(error), place=plan.place, error="EnvelopeError",
-                )
-                for plan in plans
-            ]  # fmt: skip
-            return
-        for plan in plans:
-            works.append(Work(plan, id, key, event, envelope, delivery.topic, delivery.body, index))
 
     def _strange(self, topic: str, wire_type: str) -> str | None:
         """Why this type should not be here, or None: it is another's business."""
@@ -126,15 +118,39 @@ class Reader:
         place = f"{delivery.topic}[{delivery.partition}]@{delivery.position}"
         return [
             InboxRow(
-                reaction=f"{self._service}.(envelope)", id=delivery.id or place, key=delivery.key or place, topic=delivery.topic,
-                body=delivery.body, state="dead", blocks=False, reason=reason, place=place, error="EnvelopeError",
+                reaction=f"{self._service}.(envelope)",
+                id=delivery.id or place,
+                key=delivery.key or place,
+                topic=delivery.topic,
+                body=delivery.body,
+                state="dead",
+                blocks=False,
+                reason=reason,
+                place=place,
+                error="EnvelopeError",
             )
-        ]  # fmt: skip
+        ]
 
 
 def inbox_id(envelope: Envelope) -> str:
     """The identity of an event in the inbox: its id where that is a UUID, else source and id together (CloudEvents' own rule)."""
-    return envelope.id if len(envelope.id) == 36 else f"{envelope.source}#{envelope.id}"
+    return envelope.id if len(envelope.id) == UUID else f"{envelope.source}#{envelope.id}"
+
+
+def _unfit(plan: Plan, id: str, key: str, delivery: Delivery, error: EnvelopeError) -> InboxRow:
+    """The dead letter of an event whose data is not what its type says."""
+    return InboxRow(
+        reaction=plan.id,
+        id=id,
+        key=key,
+        topic=delivery.topic,
+        body=delivery.body,
+        state="dead",
+        blocks=False,
+        reason=str(error),
+        place=plan.place,
+        error="EnvelopeError",
+    )
 
 
 class Worker:
