@@ -1,0 +1,21 @@
+"""One JSON line per benchmark."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sqlite3
+from typing import Any
+
+__all__ = ["machine", "report"]
+
+
+def report(name: str, **figures: Any) -> None:
+    """Print a benchmark's figures: times with their unit in the name, ratios against a baseline of the same run."""
+    print(json.dumps({"benchmark": name, **{key: value for key, value in figures.items() if value is not None}}), flush=True)
+
+
+def machine(**more: Any) -> None:
+    """Print what the figures depend on."""
+    report("the machine", python=platform.python_version(), sqlite=sqlite3.sqlite_version, processors=os.cpu_count(), **more)
