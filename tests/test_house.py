@@ -20,7 +20,7 @@ PACKAGE = SRC / "farandole"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
-BASE = {"errors", "world"}
+BASE = {"errors", "world", "process"}
 CONTRACTS = {"brokers.base", "stores.base"}
 PURE = BASE | {"model", "schema"}
 RUNTIME = PURE | CONTRACTS | {"runtime"}
@@ -30,6 +30,7 @@ HOST = RUNTIME | PLUGINS | {"brokers", "stores", "config", "host"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "world": set(),
+    "process": set(),
     "model": {"errors", "model"},
     "schema": {"errors", "model", "schema"},
     "checks": {"errors", "model", "schema", "checks"},
@@ -61,6 +62,7 @@ NO_DRIVERS = {
     "config",
     "errors",
     "world",
+    "process",
 }
 """Parts that run without SQLAlchemy or any database driver."""
 

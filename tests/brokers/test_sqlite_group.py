@@ -15,9 +15,9 @@ import pytest
 from farandole.brokers import open_broker
 from farandole.brokers.base import Broker, Consumer, Delivery, Subscription
 from farandole.brokers.sqlite import SqliteBroker
-from farandole.brokers.sqlite_group import process_name
 from farandole.errors import BrokerError
 from farandole.model.envelope import Message
+from farandole.process import process_name
 from farandole.testing.virtual import VirtualWorld
 
 ALL = Subscription("g", ("t",))

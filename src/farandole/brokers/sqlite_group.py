@@ -7,18 +7,16 @@ positions change only where the lease still carries it.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
-from pathlib import Path
 
 from farandole.brokers.base import Subscription
 from farandole.brokers.lane import Lane, shares
 from farandole.brokers.sqlite_file import BrokerFile
+from farandole.process import is_dead, process_name
 
-__all__ = ["BEAT", "LEASE", "Holding", "balance", "end_of", "join", "lag", "leave", "load", "process_name", "start_of", "store"]
+__all__ = ["BEAT", "LEASE", "Holding", "balance", "end_of", "join", "lag", "leave", "load", "start_of", "store"]
 
 LEASE = 10.0  # seconds that a member lives without a sign
 BEAT = 2.5  # seconds between signs
@@ -102,7 +100,7 @@ def balance(
     held: dict[str, set[int]] = {token: set()}
     moved = False
     for member, process, until in members:
-        if member != token and (until <= now or _dead(process)):
+        if member != token and (until <= now or is_dead(process)):
             _bury(file, group, member)
             moved = True
         else:
@@ -181,34 +179,3 @@ def _bury(file: BrokerFile, group: str, member: str) -> None:
     """What a dead member may have had in hand stands behind the stored positions, and not behind what was published by now."""
     file.execute("broker.balance", _SUSPECT, (SUSPECTS, end_of(file, "broker.balance"), group, group, member))
     leave(file, group, member)
-
-
-@cache
-def _place() -> str:
-    """This machine since its start, and this container: where process numbers mean the same."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip() + "/" + str(Path("/proc/self/ns/pid").readlink())
-    except OSError:
-        return ""
-
-
-def _started(pid: str) -> str:
-    """When a process started, in ticks, since its number may be used again; empty where there is no such process."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "" if fields[0] in "ZX" else fields[19]  # a zombie died; its parent has not looked yet
-
-
-def process_name() -> str:
-    """Names this process, so that others on this machine can tell at once that it died."""
-    pid = str(os.getpid())
-    return f"{_place()} {pid} {_started(pid)}"
-
-
-def _dead(process: str) -> bool:
-    """Whether a process certainly died; False where one cannot know."""
-    place, _, rest = process.partition(" ")
-    pid, _, started = rest.partition(" ")
-    return bool(place) and place == _place() and _started(pid) != started

@@ -216,7 +216,7 @@ class Store(Protocol):
     async def take(self, reactions: Collection[str], limit: int, lease: float) -> list[InboxRow]:
         """Claim up to `limit` due rows, at most one per key: state `claimed`, attempts + 1, a new token, for `lease` seconds.
 
-        A row whose claimer vanished comes alone, with `crashed=True`.
+        A row whose claimer vanished comes alone, with `crashed=True`: its lease ran out, or the store can tell that its process died.
         """
         ...
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from farandole.errors import ClaimLost, StoreError
+from farandole.process import is_dead, process_name
 from farandole.stores.base import InboxRow, Verdict
 from farandole.stores.sqlite.database import Access
 from farandole.stores.sqlite.statements import Statements
@@ -22,9 +23,12 @@ __all__ = [
     "claim",
     "discard",
     "extend",
+    "free_orphans",
     "give_back",
     "ingest",
+    "is_orphaned",
     "millis",
+    "named",
     "park",
     "purgeable",
     "retry",
@@ -154,13 +158,30 @@ def take(access: Access, reactions: Collection[str], limit: int, lease: float) -
         chosen.setdefault((reaction, key), seq)
     if not chosen:
         return []
-    token = access.world.token()
+    token = named(access.world.token())
     seqs = list(chosen.values())
     found = access.run(SQL.take, (token, millis(now + lease), millis(now), array(seqs))).fetchall()
     rows = {taken.seq: taken for taken in map(row, found)}
     for taken in rows.values():
         taken.crashed = crashed
     return [rows[seq] for seq in seqs]
+
+
+def named(token: str) -> str:
+    """A token that says which process holds it, so that others can tell when that one died."""
+    return f"{token} {process_name()}"
+
+
+def is_orphaned(token: str) -> bool:
+    """Whether the process that held this token certainly died."""
+    return is_dead(token.partition(" ")[2])
+
+
+def free_orphans(access: Access) -> None:
+    """What processes of this machine had claimed when they died may be taken at once."""
+    for (token,) in access.run(SQL.claimers).fetchall():
+        if is_orphaned(token):
+            access.run(SQL.abandon, (millis(access.world.time()), token))
 
 
 def row(values: Sequence[Any]) -> InboxRow:

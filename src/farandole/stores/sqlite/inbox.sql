@@ -61,6 +61,12 @@ UPDATE farandole_inbox SET state = 'claimed', attempts = coalesce(attempts, 0) +
 WHERE seq IN (SELECT value FROM json_each(?4))
 RETURNING reaction, id, key, topic, body, state, attempts, due, blocks, reason, place, error, token, seq, handled_at;
 
+-- claimers: Who holds claims.
+SELECT DISTINCT token FROM farandole_inbox WHERE key IS NOT NULL AND state = 'claimed';
+
+-- abandon: What this claimer held may be taken at once.
+UPDATE farandole_inbox SET due = ?1 WHERE key IS NOT NULL AND state = 'claimed' AND token = ?2 AND due > ?1;
+
 -- extend: A lease begins anew.
 UPDATE farandole_inbox SET due = ? WHERE seq = ? AND token = ?;
 

@@ -16,7 +16,7 @@ from farandole.stores.sqlite.database import Access
 from farandole.stores.sqlite.inbox import array, millis
 from farandole.stores.sqlite.statements import Statements
 
-__all__ = ["BUCKETS", "bury", "emit", "lease", "oldest", "unbury"]
+__all__ = ["BUCKETS", "bury", "emit", "lease", "oldest", "release", "unbury"]
 
 SQL = Statements("outbox.sql")
 
@@ -49,9 +49,12 @@ async def oldest(access: Access, buckets: Collection[int], limit: int) -> list[O
 
 def lease(access: Access, token: str, seconds: float) -> list[int]:
     """The buckets of this relay: its own, and free ones up to a fair share; beyond the share it lets go."""
-    now = access.world.time()
+    now, token = access.world.time(), inbox.named(token)
     access.run(SQL.expire, (millis(now),))
     held: dict[str, list[int]] = {relay: msgspec.json.decode(buckets) for relay, buckets in access.run(SQL.relays).fetchall()}
+    for relay in filter(inbox.is_orphaned, list(held)):
+        release(access, relay)
+        del held[relay]
     mine = held.pop(token, [])
     others = {bucket for buckets in held.values() for bucket in buckets}
     share = -(-BUCKETS // (len(held) + 1))
@@ -59,6 +62,11 @@ def lease(access: Access, token: str, seconds: float) -> list[int]:
     mine = sorted([*mine, *free][:share])
     access.run(SQL.lease, (token, array(mine), millis(now + seconds)))
     return mine
+
+
+def release(access: Access, token: str) -> None:
+    """The relay of this named token publishes no more."""
+    access.run(SQL.release, (token,))
 
 
 def bury(access: Access, row: OutboxRow, reason: str) -> None:

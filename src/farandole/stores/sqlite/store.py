@@ -74,6 +74,7 @@ class SqliteStore:
             await access.prepare()
             async with self._alone(durable=True):
                 migrate(access)
+                inbox.free_orphans(access)
                 if self._tables is not None:
                     await create_tables(access, self._tables)
         except sqlite3.DatabaseError as error:
@@ -149,11 +150,12 @@ class SqliteStore:
 
     async def lease_buckets(self, token: str, lease: float) -> list[int]:
         async with self._alone(durable=False) as access:
+            inbox.free_orphans(access)
             return outbox.lease(access, token, lease)
 
     async def release_buckets(self, token: str) -> None:
         async with self._alone(durable=False) as access:
-            access.run(outbox.SQL.release, (token,))
+            outbox.release(access, inbox.named(token))
 
     async def outbox(self, buckets: Collection[int], limit: int) -> list[OutboxRow]:
         return await outbox.oldest(self.access, buckets, limit)
