@@ -24,23 +24,35 @@ A reaction with an `exhausted` handler runs that one once its retries are used u
 from __future__ import annotations
 
 import os
+import sysconfig
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from farandole.errors import EmissionError, EnvelopeError, OutsideInTransaction, Reject, Skip, TransactionOwned
+from farandole.errors import EmissionError, EnvelopeError, FarandoleError, OutsideInTransaction, Reject, Skip, TransactionOwned
 from farandole.model.event import sensitive_fields
 from farandole.stores.base import Verdict
 
 if TYPE_CHECKING:
     from farandole.model.policy import Settled
 
-__all__ = ["DONE", "EXHAUSTED", "Failure", "after_failure", "describe", "has_exhausted_attempts"]
+__all__ = ["DONE", "EXHAUSTED", "Failure", "ProcessDied", "after_failure", "describe", "has_exhausted_attempts"]
 
 DONE = Verdict("done")
 EXHAUSTED = Verdict("exhausted")
 
-_HOPELESS = (Reject, EmissionError, EnvelopeError, OutsideInTransaction, TransactionOwned)
-_HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+class ProcessDied(FarandoleError):
+    """An event was taken again and again by a process that did not live to tell what became of it."""
+
+
+_HOPELESS = (Reject, EmissionError, EnvelopeError, OutsideInTransaction, TransactionOwned, ProcessDied)
+_HERE = str(Path(__file__).resolve().parents[1])
+_OTHERS = (
+    "<",
+    *(folder + os.sep for folder in (_HERE, *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")))),
+)
+"""Where code begins that is not the user's: generated, ours, Python's, installed packages."""
 _LONGEST = 2000
 
 
@@ -49,9 +61,9 @@ class Failure:
 
     __slots__ = ("error", "place", "reason")
 
-    def __init__(self, error: BaseException, event: Any = None) -> None:
+    def __init__(self, error: BaseException, event: Any = None, *, place: str | None = None) -> None:
         self.error = error
-        self.place = _place(error)
+        self.place = place or _place(error)
         self.reason = describe(error, event)
 
 
@@ -71,7 +83,7 @@ def _place(error: BaseException) -> str | None:
     frames = traceback.extract_tb(error.__traceback__)
     if not frames:
         return None
-    own = [f for f in frames if not f.filename.startswith(_HERE) and f"{os.sep}site-packages{os.sep}" not in f.filename]
+    own = [f for f in frames if not f.filename.startswith(_OTHERS)]
     frame = (own or frames)[-1]
     return f"{frame.filename}:{frame.lineno}"
 
@@ -105,7 +117,7 @@ def after_failure(
     if isinstance(error, Skip):
         return Verdict("skipped", reason=failure.reason, place=failure.place)
     said: dict[str, Any] = {"reason": failure.reason, "place": failure.place, "error": type(error).__name__}
-    last = retry.attempts * 2 if has_exhausted_attempts(policy, attempts) else retry.attempts
+    last = retry.attempts * 2 if exhausted_handler and has_exhausted_attempts(policy, attempts) else retry.attempts
     # SystemExit and CancelledError out of a handler are accidents like others, though they are no Exceptions.
     hopeless = isinstance(error, _HOPELESS) or (isinstance(error, Exception) and not retry.wants(error))
     if attempts < last and not hopeless:

@@ -13,10 +13,10 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from farandole.errors import ClaimLost, EnvelopeError, FarandoleError, StoreError
+from farandole.errors import ClaimLost, EnvelopeError, StoreError
 from farandole.model.envelope import Envelope, Message, decode
 from farandole.runtime.batch import fault_of
-from farandole.runtime.inbox import DONE, EXHAUSTED, Failure, after_failure, has_exhausted_attempts
+from farandole.runtime.inbox import DONE, EXHAUSTED, Failure, ProcessDied, after_failure, has_exhausted_attempts
 from farandole.runtime.outside import Outside
 from farandole.runtime.plan import Plan, run_handler
 from farandole.runtime.signals import Signals
@@ -245,7 +245,9 @@ class Scheduler:
         if not has_exhausted_attempts(plan.policy, row.attempts):
             return plan, DONE
         if plan.exhausted is None or row.attempts > 2 * plan.policy.retry.attempts:
-            raise _Failed(Failure(ProcessDied(f"{row.attempts - 1} runs began and none ended: it kills or stops its process")))
+            died = ProcessDied(f"{row.attempts - 1} runs began, and the last never ended: it kills or stops its process")
+            row.attempts -= 1  # this run does not begin
+            raise _Failed(Failure(died, place=plan.place))
         return plan.exhausted, EXHAUSTED
 
     def _read(self, plan: Plan, row: InboxRow) -> tuple[Envelope, Any]:
@@ -293,10 +295,6 @@ class Scheduler:
                 await self._store.give_back(rows)
             except StoreError as error:  # their leases run out by themselves
                 self._signals.trouble("scheduler", error)
-
-
-class ProcessDied(FarandoleError):
-    """An event was taken again and again by a process that did not live to tell what became of it."""
 
 
 class _Failed(Exception):
