@@ -81,7 +81,9 @@ async def log_of(broker: Broker, *topics: str) -> list[Envelope]:
     return found
 
 
-async def publish_raw(broker: Broker, body: bytes, *, topic: str = "shop.orders", key: str = "k", id: str = "", type: str = "") -> None:
+async def publish_raw(
+    broker: Broker, body: bytes, *, topic: str = "shop.orders", key: str = "k", id: str = "", type: str = ""
+) -> None:
     """Put bytes on the wire, as a foreign producer would."""
     [result] = await broker.publish([Message(topic, key, id, type, body)])
     assert result.error is None

@@ -10,13 +10,13 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from tests.runtime.kit import Cancelled, Paid, PaymentFailed, Place, Placed, log_of, opened, ordering, shop
 
 from farandole.errors import CommandRefused, ConfigurationError, DeclarationError, EmissionError, Reject
 from farandole.model.choreography import Choreography, Workflow
 from farandole.model.service import Service
 from farandole.runtime.context import Context
 from farandole.testing.virtual import VirtualWorld
-from tests.runtime.kit import Cancelled, Paid, PaymentFailed, Place, Placed, log_of, opened, ordering, shop
 
 
 class Base(DeclarativeBase):
@@ -77,7 +77,9 @@ async def test_a_failed_reaction_leaves_neither_rows_nor_events(world: VirtualWo
     payments = Service("payments", tables="CREATE TABLE seen (order_id TEXT)")
 
     async def charge(order: Placed, db: kind) -> Paid:  # type: ignore[valid-type]
-        result = db.execute("INSERT INTO seen VALUES ('x')" if kind is sqlite3.Connection else text("INSERT INTO seen VALUES ('x')"))
+        result = db.execute(
+            "INSERT INTO seen VALUES ('x')" if kind is sqlite3.Connection else text("INSERT INTO seen VALUES ('x')")
+        )
         if kind is not sqlite3.Connection:
             await result
         if order.total < 0:
@@ -133,19 +135,17 @@ async def test_several_types_reach_one_reaction_as_a_union(world: VirtualWorld) 
 
 async def test_a_reaction_may_emit_several_events_and_their_ids_are_the_same_in_every_run(world: VirtualWorld) -> None:
     payments = Service("payments")
-    runs = 0
 
     @payments.on(Placed)
     async def charge(order: Placed) -> tuple[Paid, list[PaymentFailed]]:
         return Paid(order_id=order.order_id), [PaymentFailed(order_id=order.order_id), PaymentFailed(order_id="other")]
 
     ids = []
-    for _ in range(2):
-        async with opened(shop(payments), VirtualWorld(seed=runs)) as app:
+    for seed in range(2):
+        async with opened(shop(payments), VirtualWorld(seed=seed)) as app:
             await app.send(Place(order_id="o-1"), idempotency_key="same")
             await app.idle()
             ids.append([e.id for e in await log_of(app.broker, "shop.payments")])
-        runs += 1
     assert ids[0] == ids[1]
     assert len(set(ids[0])) == 3
 
@@ -253,7 +253,7 @@ async def test_the_context_tells_event_key_attempt_and_time(world: VirtualWorld)
 
 
 async def test_an_unknown_service_is_refused_with_the_known_ones(world: VirtualWorld) -> None:
-    with pytest.raises(ConfigurationError, match="has no service 'paymants'. Known are: orders"):
+    with pytest.raises(ConfigurationError, match=r"has no service 'paymants'\. Known are: orders"):
         async with opened(shop(), world, services=["paymants"]):
             pass
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
+from tests.runtime.kit import QUICK, Paid, PaymentFailed, Place, Placed, dead_letters, log_of, opened, publish_raw, shop
 
 from farandole.errors import Reject, Skip
 from farandole.model.envelope import Envelope, encode
@@ -17,7 +18,6 @@ from farandole.model.policy import Policy, Retry
 from farandole.model.service import Service
 from farandole.runtime.context import Context
 from farandole.testing.virtual import VirtualWorld
-from tests.runtime.kit import QUICK, Paid, PaymentFailed, Place, Placed, dead_letters, log_of, opened, publish_raw, shop
 
 
 class Gateway:
@@ -184,7 +184,13 @@ async def test_sensitive_values_do_not_appear_in_the_reason(world: VirtualWorld)
 
     async with opened(shop(payments), world) as app:
         body = encode(
-            Envelope(specversion="1.0", id="x", source="/s", type="shop.Signed.v1", data=encode({"id": "1", "email": "eve@example.org"}))  # type: ignore[arg-type]
+            Envelope(
+                specversion="1.0",
+                id="x",
+                source="/s",
+                type="shop.Signed.v1",
+                data=encode({"id": "1", "email": "eve@example.org"}),
+            )  # type: ignore[arg-type]
         )
         _ = body
         await publish_raw(
@@ -231,16 +237,22 @@ async def test_what_cannot_be_read_becomes_a_dead_letter_and_the_rest_goes_on(wo
         await app.broker.close()
 
 
+def _deeper() -> None:
+    _deeper()
+
+
 HANDLERS: dict[str, tuple[Callable[[], object], str]] = {
     "raises": (lambda: 1 / 0, "ZeroDivisionError"),
     "leaves the process": (lambda: sys.exit(3), "SystemExit"),
-    "recurses without end": (lambda: (lambda f: f(f))(lambda f: f(f)), "RecursionError"),
+    "recurses without end": (_deeper, "RecursionError"),
 }
 
 
 @pytest.mark.parametrize("how", HANDLERS)
 @pytest.mark.parametrize("outside", [False, True])
-async def test_a_handler_that_misbehaves_ends_as_a_dead_letter_and_the_rest_goes_on(world: VirtualWorld, how: str, outside: bool) -> None:
+async def test_a_handler_that_misbehaves_ends_as_a_dead_letter_and_the_rest_goes_on(
+    world: VirtualWorld, how: str, outside: bool
+) -> None:
     payments, seen = Service("payments", policy=Policy(retry=Retry(attempts=2, delay=0.1), outside=outside)), []
     act, error = HANDLERS[how]
 
@@ -283,7 +295,7 @@ async def test_a_local_handler_that_waits_for_something_outside_is_told_so_with_
 
     @payments.on(Placed)
     async def charge(order: Placed) -> None:
-        await asyncio.sleep(1)  # noqa: TID251 - the mistake under test
+        await asyncio.sleep(1)
 
     async with opened(shop(payments), world) as app:
         await app.send(Place(order_id="o-1"))

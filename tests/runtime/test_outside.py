@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from tests.runtime.kit import QUICK, Paid, Place, Placed, dead_letters, log_of, opened, ordering, shop
 
 from farandole.errors import CommandRefused, ConfigurationError, DeclarationError, Reject
 from farandole.model.choreography import Choreography
@@ -17,7 +18,6 @@ from farandole.model.service import Service
 from farandole.runtime.assembly import Options
 from farandole.runtime.context import Context
 from farandole.testing.virtual import VirtualWorld
-from tests.runtime.kit import QUICK, Paid, Place, Placed, dead_letters, log_of, opened, ordering, shop
 
 
 class Base(DeclarativeBase):
@@ -52,7 +52,9 @@ async def test_outside_reactions_run_at_once_and_write_with_their_events(world: 
 
     @payments.on(Placed, policy=Policy(concurrency=4))
     async def charge(order: Placed, gateway: Gateway, db: AsyncSession, context: Context) -> Paid:
-        assert (await db.execute(text("SELECT count(*) FROM payments WHERE order_id = :id"), {"id": order.order_id})).scalar() == 0
+        assert (
+            await db.execute(text("SELECT count(*) FROM payments WHERE order_id = :id"), {"id": order.order_id})
+        ).scalar() == 0
         await gateway.charge(context.idempotency_key)
         db.add(Payment(order_id=order.order_id, total=order.total))
         return Paid(order_id=order.order_id)
@@ -213,7 +215,9 @@ async def test_a_plain_function_runs_in_a_thread_and_its_database_calls_hop_to_t
             assert transaction.resource("driver").execute("SELECT count(*) FROM payments").fetchone() == (5,)
 
 
-async def test_a_shutdown_waits_for_running_handlers_and_gives_back_what_takes_too_long(world: VirtualWorld, tmp_path: object) -> None:
+async def test_a_shutdown_waits_for_running_handlers_and_gives_back_what_takes_too_long(
+    world: VirtualWorld, tmp_path: object
+) -> None:
     payments, ended = Service("payments"), []
     payments.provide(Gateway, Gateway(world))
 

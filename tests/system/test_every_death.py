@@ -9,6 +9,7 @@ import asyncio
 import sqlite3
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,6 @@ from farandole.model.service import Service
 from farandole.runtime.context import Context
 from farandole.testing.crash import CountingWorld, every_death, run_to_death
 from farandole.testing.virtual import VirtualWorld
-
 
 COUNTS = "CREATE TABLE IF NOT EXISTS counts (line TEXT PRIMARY KEY, times INTEGER)"
 COUNT = "INSERT INTO counts VALUES (?, 1) ON CONFLICT DO UPDATE SET times = times + 1"
@@ -86,7 +86,10 @@ async def program(world: VirtualWorld, folder: Path) -> None:
     """Two orders of two lines each, placed under their keys, as a caller who tries again would."""
     if isinstance(world, CountingWorld):
         world.counting = False  # while it opens its files
-    places = {"broker": f"sqlite:///{folder}/broker.db?synchronous=normal", "database": f"sqlite:///{folder}/{{service}}.db?synchronous=off"}
+    places = {
+        "broker": f"sqlite:///{folder}/broker.db?synchronous=normal",
+        "database": f"sqlite:///{folder}/{{service}}.db?synchronous=off",
+    }
     async with host.open(build(), world=world, **places) as app:
         if isinstance(world, CountingWorld):
             world.counting = True
@@ -139,14 +142,15 @@ SHARES = 4
 
 @pytest.mark.slow
 @pytest.mark.parametrize("share", range(1, SHARES + 1))
-def test_a_stop_at_every_await_and_statement_leaves_effects_once(share: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_stop_at_every_await_and_statement_leaves_effects_once(
+    share: int, record_property: Callable[[str, object], None]
+) -> None:
     names: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as base:
         for death in every_death(program, lambda: Path(tempfile.mkdtemp(dir=base)), first=share, step=SHARES):
             names[death.name] += 1
             assert run_to_death(check, death.folder, None).died_at is None
     awaits, all_points = names["await"], names.total()
-    with capsys.disabled():
-        print(f"\n{all_points} stops (share {share} of {SHARES}), all survived: {awaits} awaits, {all_points - awaits} statements and steps")
+    record_property(f"stops survived, share {share} of {SHARES}", f"{awaits} awaits, {all_points - awaits} statements and steps")
     assert all_points > 100
     assert awaits > 10

@@ -130,18 +130,20 @@ class SqliteBroker:
         return await self._file.read(lambda: groups.lag(self._file, subscription))
 
     async def close(self) -> None:
-        if self._beat is not None:
-            self._beat.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._beat
-            self._beat = None
-        for consumer in self._consumers:
-            await consumer.close()
-        self._consumers = []
-        if self._wakeup is not None:
-            self._wakeup.close()
-            self._wakeup = None
-        self._file.close()
+        beat, self._beat = self._beat, None
+        try:
+            if beat is not None:
+                beat.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await beat
+            for consumer in self._consumers:
+                await consumer.close()
+        finally:
+            self._consumers = []
+            if self._wakeup is not None:
+                self._wakeup.close()
+                self._wakeup = None
+            self._file.close()
 
     def _join(self, subscription: Subscription) -> str:
         token = self._world.token()

@@ -53,7 +53,7 @@ class Options:
     lease: float = 10.0
     window: float = 7 * 86400.0
     drain: float = 30.0
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass

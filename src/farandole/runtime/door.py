@@ -222,7 +222,7 @@ class Door:
                 receipt = await self._finish(transaction, pending, value)
         except _Known:
             return await self._repeat(pending)
-        except Reject as error:
+        except (Reject, Skip) as error:
             raise _refused(plan, error) from error
         self._wake_relay()
         return receipt

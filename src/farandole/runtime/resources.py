@@ -58,7 +58,7 @@ def is_outside(reaction: Reaction[Any, Any, Any], service: Service) -> bool:
 
 
 def check_parameters(service: Service) -> None:
-    """Refuse a service with a reaction that has a parameter nobody can fill.
+    """Refuse a service with a reaction that has a parameter nobody can fill, or that cannot run where its policy says.
 
     Raises
     ------
@@ -70,6 +70,11 @@ def check_parameters(service: Service) -> None:
             if part is None:
                 continue
             outside = is_outside(part, service)
+            if not outside and not part.signature.is_async:
+                raise DeclarationError(
+                    f"{part.id} ({part.place}) is a plain `def`, which runs in a thread and so outside the transaction of a batch. "
+                    f"Write `async def`, or leave outside= open"
+                )
             for parameter in part.signature.parameters:
                 kind = kind_of(parameter, service.provided)
                 if kind is None and not parameter.optional:

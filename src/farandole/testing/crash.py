@@ -24,7 +24,7 @@ __all__ = ["CountingWorld", "Death", "Died", "every_death", "run_to_death"]
 Program = Callable[[VirtualWorld, Path], Coroutine[Any, Any, None]]
 
 
-class Died(BaseException):  # noqa: N818 - it is no error of the program
+class Died(BaseException):
     """The process is dead; whatever still runs must not have any effect."""
 
 
@@ -91,10 +91,13 @@ class _Stepping(Coroutine[Any, Any, Any]):
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any], world: CountingWorld) -> None:
         self._coroutine = coroutine
-        self._point = world.point
+        self._world = world
 
     def send(self, value: Any) -> Any:
-        self._point("await")
+        try:
+            self._world.point("await")
+        except Died as died:
+            return self._coroutine.throw(died)  # it unwinds, without effect: every statement raises
         return self._coroutine.send(value)
 
     def throw(self, *error: Any) -> Any:
@@ -125,11 +128,23 @@ def run_to_death(program: Program, folder: Path, stop_at: int | None) -> Countin
         if world.died_at is None:
             raise
     finally:
-        for task in asyncio.all_tasks(loop):
-            task._log_destroy_pending = False  # type: ignore[attr-defined]
+        _bury(loop)
         asyncio.set_event_loop(None)
         loop.close()
     return world
+
+
+def _bury(loop: VirtualLoop) -> None:
+    """Let what is left of the program unwind; the world is dead, so nothing of it has an effect."""
+    for _ in range(1000):
+        tasks = asyncio.all_tasks(loop)
+        if not tasks:
+            return
+        for task in tasks:
+            task.cancel()
+        loop.call_later(1.0, loop.stop)
+        loop.run_forever()
+    raise RuntimeError(f"{len(tasks)} tasks do not end when they are cancelled, for example {next(iter(tasks))!r}")
 
 
 def every_death(program: Program, make_folder: Callable[[], Path], *, first: int = 1, step: int = 1) -> Iterator[Death]:

@@ -23,7 +23,7 @@ __all__ = ["VirtualWorld", "run"]
 T = TypeVar("T")
 
 
-class _JumpingSelector(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
+class _JumpingSelector(selectors.DefaultSelector):
     """Where the real selector would wait, it looks once and moves the clock instead."""
 
     def __init__(self) -> None:
