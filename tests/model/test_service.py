@@ -92,6 +92,30 @@ def test_a_reaction_may_say_more_than_its_service(payments: Service) -> None:
     assert charge.formerly == "old_name"
 
 
+def test_a_renamed_reaction_keeps_its_identity_and_so_does_its_exhausted_handler(payments: Service) -> None:
+    @payments.on(Placed, formerly="old_name")
+    async def charge(order: Placed) -> None: ...
+
+    @charge.exhausted
+    async def gave_up(order: Placed) -> None: ...
+
+    assert (charge.name, charge.id) == ("charge", "payments.old_name")
+    assert charge.on_exhausted is not None
+    assert charge.on_exhausted.id == "payments.old_name.exhausted"
+
+
+def test_two_reactions_cannot_go_on_under_one_identity(payments: Service) -> None:
+    @payments.on(Placed, formerly="old_name")
+    async def charge(order: Placed) -> None: ...
+
+    with pytest.raises(DeclarationError, match=r"payments\.old_name .* and payments\.charge .* would both be payments\.old_name"):
+
+        @payments.on(Placed)
+        async def old_name(order: Placed) -> None: ...
+
+    assert list(payments.reactions) == ["charge"]
+
+
 def test_a_reaction_to_several_events_takes_their_union_or_a_base(payments: Service) -> None:
     @payments.on(Placed, Failed)
     async def union(event: Placed | Failed) -> None: ...

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from tests.runtime.kit import Cancelled, Paid, Place, Placed, connect, log_of, opened, shop
+
 from farandole.model.policy import Policy
 from farandole.model.service import Service
 from farandole.runtime.lanes import lanes_of
 from farandole.testing.virtual import VirtualWorld
-from tests.runtime.kit import Cancelled, Paid, Place, Placed, connect, log_of, opened, shop
 
 
 class Gateway:

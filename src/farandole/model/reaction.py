@@ -43,7 +43,7 @@ class Reaction(Generic[E, P, R]):
     Attributes
     ----------
     service, name:
-        Together its identity, `payments.charge`: inbox rows and consumer groups carry it.
+        Whose it is, and the name of its function.
     trigger:
         What sets it off, as data.
     events, emits:
@@ -53,7 +53,7 @@ class Reaction(Generic[E, P, R]):
     on_exhausted:
         The reaction that runs when the retries are used up, or None.
     formerly:
-        The name it had before a rename, or None.
+        The name it had before a rename, or None: its identity keeps to that one.
     compensates, undoes:
         The reaction that this one semantically undoes, and that one's success event.
     """
@@ -91,8 +91,8 @@ class Reaction(Generic[E, P, R]):
 
     @property
     def id(self) -> str:
-        """`service.name`."""
-        return f"{self.service}.{self.name}"
+        """Its identity, `payments.charge`: inbox rows, consumer groups and the ids of emitted events carry it."""
+        return f"{self.service}.{self.formerly or self.name}"
 
     @property
     def signature(self) -> Signature:
@@ -140,6 +140,7 @@ class Reaction(Generic[E, P, R]):
             function,
             service=self.service,
             name=f"{self.name}.exhausted",
+            formerly=f"{self.formerly}.exhausted" if self.formerly else None,
             trigger=self._declared,
             policy=self.policy,
             names=caller_names(2),

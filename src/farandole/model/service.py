@@ -245,6 +245,11 @@ class Service:
             names=names,
             **undo,
         )
+        if twin := next((known for known in self.reactions.values() if known.id == reaction.id), None):
+            raise DeclarationError(
+                f"{self.name}.{name} ({reaction.place}) and {self.name}.{twin.name} ({twin.place}) would both be {twin.id}, by name or "
+                f"by formerly=. Give the new one another name"
+            )
         self.reactions[name] = reaction
         return reaction
 
