@@ -20,7 +20,7 @@ PACKAGE = SRC / "farandole"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
-BASE = {"errors", "world", "process"}
+BASE = {"errors", "world", "process", "bell"}
 CONTRACTS = {"brokers.base", "stores.base"}
 PURE = BASE | {"model", "schema"}
 RUNTIME = PURE | CONTRACTS | {"runtime"}
@@ -31,6 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "world": set(),
     "process": set(),
+    "bell": set(),
     "model": {"errors", "model"},
     "schema": {"errors", "model", "schema"},
     "checks": {"errors", "model", "schema", "checks"},

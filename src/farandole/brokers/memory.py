@@ -8,10 +8,10 @@ from datetime import datetime
 
 import msgspec
 
+from farandole.bell import Bell
 from farandole.brokers.base import Broker, Capabilities, Consumer, Delivery, PublishResult, Subscription
 from farandole.brokers.checks import DEFAULT_PARTITIONS, check_subscription, parse_url, partition_count
 from farandole.brokers.lane import Lane, by_lane, shares
-from farandole.brokers.wakeup import Bell
 from farandole.errors import BrokerClosed, ConfigurationError
 from farandole.model.envelope import Message
 from farandole.model.wire import partition_of

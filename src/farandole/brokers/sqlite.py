@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
+from farandole.bell import Bell
 from farandole.brokers import sqlite_group as groups
 from farandole.brokers.base import Broker, Capabilities, Consumer, PublishResult, Subscription
 from farandole.brokers.checks import check_subscription, parse_url, partition_count
 from farandole.brokers.sqlite_consumer import SqliteConsumer
 from farandole.brokers.sqlite_file import BrokerFile
-from farandole.brokers.wakeup import Bell, Wakeup
+from farandole.brokers.wakeup import Wakeup
 from farandole.errors import BrokerClosed, BrokerError, ConfigurationError
 from farandole.model.envelope import Message
 from farandole.model.wire import partition_of

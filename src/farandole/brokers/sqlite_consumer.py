@@ -11,11 +11,11 @@ from functools import cache
 
 import msgspec
 
+from farandole.bell import Bell
 from farandole.brokers import sqlite_group as groups
 from farandole.brokers.base import Delivery, Subscription
 from farandole.brokers.lane import Lane, by_lane
 from farandole.brokers.sqlite_file import BrokerFile
-from farandole.brokers.wakeup import Bell
 from farandole.errors import BrokerClosed, BrokerError
 from farandole.world import World
 

@@ -1,4 +1,4 @@
-"""How a waiting consumer learns that something came: a bell within the process, datagrams between processes of one machine.
+"""How a waiting consumer learns that something came from another process of this machine: by datagrams.
 
 Datagrams are a courtesy: whoever misses one finds out by polling. Nothing here raises where sockets do not work.
 """
@@ -12,27 +12,10 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["Bell", "Wakeup"]
+__all__ = ["Wakeup"]
 
 _LONGEST_PATH = 103  # bytes that every system takes as the address of a socket
 _LONGEST_NAME = 25  # of these: for a slash, a process number and a token
-
-
-class Bell:
-    """Rung by whoever has news; one consumer waits for it. A ring before the wait is not lost."""
-
-    def __init__(self) -> None:
-        self._event = asyncio.Event()
-        self.ring = self._event.set
-        self.still = self._event.clear
-
-    async def wait(self, seconds: float) -> None:
-        """Until it rings, at most so many seconds."""
-        timer = asyncio.get_running_loop().call_later(seconds, self.ring)
-        try:
-            await self._event.wait()
-        finally:
-            timer.cancel()
 
 
 class Wakeup:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from farandole.bell import Bell
 from farandole.brokers.base import Broker, PublishResult
 from farandole.errors import BrokerError, StoreError
 from farandole.runtime.signals import Signals
-from farandole.runtime.wake import Wake
 from farandole.stores.base import OutboxRow, Store
 from farandole.world import World
 
@@ -37,16 +37,16 @@ class Relay:
         self._resting: dict[int, float] = {}
         self._failures = 0
         self._stopping = False
-        self.woken = Wake()
+        self.bell = Bell()
 
     def wake(self) -> None:
         """Something was committed to the outbox."""
-        self.woken.set()
+        self.bell.ring()
 
     def stop(self) -> None:
         """Publish what is there, then stop."""
         self._stopping = True
-        self.woken.set()
+        self.bell.ring()
 
     async def run(self) -> None:
         """Until `stop`."""
@@ -56,7 +56,7 @@ class Relay:
                 if published == 0:
                     if self._stopping:
                         return
-                    await self.woken.wait(self._pause())
+                    await self.bell.wait(self._pause())
                 else:
                     await self._world.sleep(0)  # an inline broker never suspends: let the others have their turn
         finally:
@@ -67,7 +67,7 @@ class Relay:
 
     async def _step(self) -> int:
         """Publish one window; give how many messages the broker has now."""
-        self.woken.clear()
+        self.bell.still()
         try:
             await self._hold()
             buckets = self._awake()

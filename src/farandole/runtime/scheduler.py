@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from farandole.bell import Bell
 from farandole.errors import ClaimLost, EnvelopeError, StoreError
 from farandole.model.envelope import Envelope, Message, decode
 from farandole.runtime.batch import fault_of
@@ -20,7 +21,6 @@ from farandole.runtime.inbox import DONE, EXHAUSTED, Failure, ProcessDied, after
 from farandole.runtime.outside import Outside
 from farandole.runtime.plan import Plan, run_handler
 from farandole.runtime.signals import Signals
-from farandole.runtime.wake import Wake
 from farandole.stores.base import InboxRow, Store, Transaction, Verdict
 from farandole.world import World
 
@@ -73,7 +73,7 @@ class Scheduler:
         self._running: dict[asyncio.Task[None], InboxRow] = {}
         self._stopping = False
         self._trouble = 0
-        self.woken = Wake()
+        self.bell = Bell()
 
     @property
     def busy(self) -> bool:
@@ -82,19 +82,19 @@ class Scheduler:
 
     def wake(self) -> None:
         """Something may be due."""
-        self.woken.set()
+        self.bell.ring()
 
     def stop(self) -> None:
         """Take nothing new; finish what runs."""
         self._stopping = True
-        self.woken.set()
+        self.bell.ring()
 
     async def run(self) -> None:
         """Until `stop`; cancelled while draining, it gives back what it claimed."""
         heart = asyncio.create_task(self._beat())
         try:
             while not self._stopping:
-                self.woken.clear()
+                self.bell.still()
                 try:
                     taken = await self._step()
                     self._trouble = 0
@@ -103,7 +103,7 @@ class Scheduler:
                     self._trouble = min(self._trouble + 1, 8)
                     await self._world.sleep(0.05 * 2**self._trouble * (1 - 0.5 * self._world.random()))
                     continue
-                await (self._world.sleep(0) if taken else self.woken.wait(await self._pause()))
+                await (self._world.sleep(0) if taken else self.bell.wait(await self._pause()))
             while self._running:
                 await asyncio.wait(self._running)
         finally:
@@ -156,7 +156,7 @@ class Scheduler:
                 await transaction.emit(out)
         if out:
             self._wake_relay()
-        self.woken.set()
+        self.bell.ring()
         again = sum(row.attempts > 1 for row in rows)
         if again:
             self._signals.retried("local", again)
@@ -199,7 +199,7 @@ class Scheduler:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.pop(task, None)
-        self.woken.set()
+        self.bell.ring()
         if not task.cancelled() and (error := task.exception()) is not None:
             self._signals.trouble("scheduler", error)  # it stays claimed; its lease runs out, and it runs again
 

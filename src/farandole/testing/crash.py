@@ -144,7 +144,7 @@ def _bury(loop: VirtualLoop) -> None:
             task.cancel()
         loop.call_later(1.0, loop.stop)
         loop.run_forever()
-    raise RuntimeError(f"{len(tasks)} tasks do not end when they are cancelled, for example {next(iter(tasks))!r}")
+    raise RuntimeError(f"tasks that do not end when they are cancelled: {asyncio.all_tasks(loop)!r}")
 
 
 def every_death(program: Program, make_folder: Callable[[], Path], *, first: int = 1, step: int = 1) -> Iterator[Death]:
