@@ -1,8 +1,8 @@
 """SQLAlchemy over the inline connection: sessions and connections that join the store's transaction.
 
 The DBAPI connection below sends statements along a `Route`. BEGIN, COMMIT and ROLLBACK never pass it: SQLAlchemy keeps its
-own account of a transaction, and the store does the rest. Coroutines of a route mostly do not suspend; SQLAlchemy runs them in its
-greenlet, and a plain `def` reaction's thread hands them to the loop.
+own account of a transaction, and the store does the rest. A route that never waits is called at once; where one may wait, SQLAlchemy
+runs its coroutines in a greenlet, and a plain `def` reaction's thread hands them to the loop.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import islice
 from typing import Any, NoReturn, Protocol
@@ -20,13 +20,14 @@ from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine import AdaptedConnection
 from sqlalchemy.engine.base import RootTransaction
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 from sqlalchemy.util import await_only, greenlet_spawn
 
 from farandole.errors import StoreError
 from farandole.stores.sqlite.guard import caller, refuse
+from farandole.stores.sqlite.owned import OwnedAsyncConnection, OwnedAsyncSession, OwnedConnection, OwnedSession
 
 __all__ = ["Alchemy", "Handles", "Route"]
 
@@ -35,6 +36,8 @@ class Route(Protocol):
     """Where the statements of a user's handle go."""
 
     raw: sqlite3.Connection | None
+    inline: bool
+    """Whether `execute` never suspends."""
 
     async def execute(self, sql: str, parameters: Any, many: bool) -> sqlite3.Cursor:
         """Execute on the loop, and give a cursor whose rows can be fetched."""
@@ -45,6 +48,7 @@ class Nowhere:
     """The route of nobody."""
 
     raw: sqlite3.Connection | None = None
+    inline = False
 
     async def execute(self, sql: str, parameters: Any, many: bool) -> NoReturn:
         raise StoreError(f"{caller()} executes {sql[:40]!r} on no connection at all")
@@ -53,7 +57,7 @@ class Nowhere:
 class _Cursor:
     """A DBAPI cursor; its rows are fetched at once."""
 
-    def __init__(self, connection: _Connection) -> None:
+    def __init__(self, connection: RoutedConnection) -> None:
         self._dbapi = connection
         self._rows: Iterator[Any] = iter(())
         self.description: Any = None
@@ -98,7 +102,16 @@ async def _fetched(route: Route, sql: str, parameters: Any, many: bool) -> tuple
     return cursor, cursor.fetchall() if cursor.description else []
 
 
-class _Connection(AdaptedConnection):
+def _result(coroutine: Any) -> Any:
+    """The result of a coroutine that never suspends."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return done.value
+    raise AssertionError("an inline route has suspended")
+
+
+class RoutedConnection(AdaptedConnection):
     """A DBAPI connection along a route; it cannot end the transaction."""
 
     def __init__(self, route: Route, home: Home) -> None:
@@ -107,9 +120,20 @@ class _Connection(AdaptedConnection):
         self._connection = route.raw  # type: ignore[assignment]  # a sqlite3 connection, or None where there is none yet
         self.ended_by: str | None = None
         self.over = False
+        self._at_once = False
+
+    def at_once(self, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        """Make a call that somebody awaits, without the greenlet, which costs more than most statements. Only on an inline route."""
+        self._at_once = True
+        try:
+            return call(*args, **options)
+        finally:
+            self._at_once = False
 
     def wait(self, coroutine: Any) -> Any:
         """The result of a coroutine, for code that is not async."""
+        if self._at_once:
+            return _result(coroutine)
         if threading.get_ident() == self._home.thread:
             return await_only(coroutine)
         return asyncio.run_coroutine_threadsafe(coroutine, self._home.loop).result()
@@ -169,71 +193,6 @@ registry.register("sqlite.farandole", __name__, "InlineSQLite")
 registry.register("sqlite.farandole_async", __name__, "AsyncInlineSQLite")
 
 
-class OwnedConnection(Connection):
-    """SQLAlchemy's connection without the means to end the transaction."""
-
-    def commit(self) -> NoReturn:
-        refuse("connection.commit()")
-
-    def rollback(self) -> NoReturn:
-        refuse("connection.rollback()")
-
-    def close(self) -> NoReturn:
-        refuse("connection.close()")
-
-    def begin(self) -> NoReturn:
-        refuse("connection.begin()", "it is begun already. For a part that may fail alone, use begin_nested()")
-
-    def invalidate(self, exception: BaseException | None = None) -> None:
-        refuse("connection.invalidate()")
-
-
-class OwnedAsyncConnection(AsyncConnection):
-    """The same for `async def` reactions."""
-
-    async def start(self, is_ctxmanager: bool = False) -> NoReturn:
-        refuse("async with connection:", "it is open already. Use it as it is")
-
-    def begin(self) -> NoReturn:
-        refuse("connection.begin()", "it is begun already. For a part that may fail alone, use begin_nested()")
-
-
-class OwnedSession(Session):
-    """SQLAlchemy's session without the means to end the transaction; `begin_nested()` works."""
-
-    def commit(self) -> NoReturn:
-        refuse("session.commit()")
-
-    def rollback(self) -> NoReturn:
-        refuse("session.rollback()")
-
-    def close(self) -> NoReturn:
-        refuse("session.close()")
-
-    def reset(self) -> NoReturn:
-        refuse("session.reset()")
-
-    def invalidate(self) -> NoReturn:
-        refuse("session.invalidate()")
-
-    def begin(self, nested: bool = False) -> Any:
-        if not nested:
-            refuse("session.begin()", "it is begun already. For a part that may fail alone, use begin_nested()")
-        return super().begin(nested=True)
-
-    def __enter__(self) -> NoReturn:
-        refuse("with session:", "it is open already. Use it as it is")
-
-
-class OwnedAsyncSession(AsyncSession):
-    """The same for `async def` reactions."""
-
-    sync_session_class = OwnedSession
-
-    async def __aenter__(self) -> NoReturn:
-        refuse("async with session:", "it is open already. Use it as it is")
-
-
 class Home(Protocol):
     """Where a database lives: statements run on this loop, in this thread."""
 
@@ -257,7 +216,7 @@ class Alchemy:
 
     def _connect_once(self) -> None:
         for is_async in (True, False):
-            Connection.close(self.connect(_Connection(Nowhere(), self.home), is_async=is_async))
+            Connection.close(self.connect(RoutedConnection(Nowhere(), self.home), is_async=is_async))
 
     def _create(self) -> Any:
         made = self._next.__dict__.pop("connection", None)
@@ -267,10 +226,11 @@ class Alchemy:
             )
         return made
 
-    def connect(self, dbapi: _Connection, *, is_async: bool) -> OwnedConnection:
+    def connect(self, dbapi: RoutedConnection, *, is_async: bool) -> OwnedConnection:
         """A connection whose statements go along the route of `dbapi`; its transaction is begun."""
         self._next.connection = dbapi
         connection = OwnedConnection(self.async_engine.sync_engine if is_async else self._sync_engine)
+        connection.dbapi = dbapi
         Connection.begin(connection)
         return connection
 
@@ -279,7 +239,7 @@ class _Pair:
     """A connection and its session."""
 
     def __init__(self, alchemy: Alchemy, route: Route, *, is_async: bool) -> None:
-        self.dbapi = _Connection(route, alchemy.home)
+        self.dbapi = RoutedConnection(route, alchemy.home)
         self.connection = alchemy.connect(self.dbapi, is_async=is_async)
         self.transaction: RootTransaction = self.connection.get_transaction()  # type: ignore[assignment]
         self.session: Any = None

@@ -31,6 +31,8 @@ _SAVEPOINT, _RELEASE, _UNDO = (
 class Inline:
     """Statements go to the writer, whose transaction is open."""
 
+    inline = True
+
     def __init__(self, writer: sqlite3.Connection) -> None:
         self.raw: sqlite3.Connection | None = writer
         self._writer = writer
@@ -172,6 +174,7 @@ class LateSqlite:
     """
 
     raw: sqlite3.Connection | None = None
+    inline = False
 
     def __init__(self, store: SqliteStore) -> None:
         self._store = store
