@@ -35,7 +35,8 @@ class Relay:
         self._buckets: list[int] = []
         self._renew_at = 0.0
         self._resting: dict[int, float] = {}
-        self._failures = 0
+        self._failures: dict[int, int] = {}
+        self._troubles = 0
         self._stopping = False
         self.bell = Bell()
 
@@ -80,12 +81,12 @@ class Relay:
             done = await self._settle(rows, results)
         except (StoreError, BrokerError) as error:
             self._signals.trouble(f"{self._service} relay", error)
-            self._failures = min(self._failures + 1, 8)
-            if self._stopping:
-                return 0
-            await self._world.sleep(self._backoff())
+            self._troubles += 1
+            if not self._stopping:
+                await self._world.sleep(self._backoff(self._troubles))
+                self.wake()
             return 0
-        self._failures = 0
+        self._troubles = 0
         if done:
             self._signals.published(self._service, done)
         return done
@@ -121,14 +122,18 @@ class Relay:
                 self._signals.trouble(f"{self._service} relay", BrokerError(result.error))
         if done:
             await self._store.published(done)
-        if failed:
-            self._failures = min(self._failures + 1, 8)
-            until = self._world.monotonic() + self._backoff()
-            self._resting.update(dict.fromkeys(failed, until))
+        now = self._world.monotonic()
+        for bucket in {row.bucket for row in rows}:
+            if bucket in failed:
+                self._failures[bucket] = self._failures.get(bucket, 0) + 1
+                self._resting[bucket] = now + self._backoff(self._failures[bucket])
+            else:
+                self._failures.pop(bucket, None)
         return len(done)
 
-    def _backoff(self) -> float:
-        return float(0.05 * 2**self._failures * (1 - 0.5 * self._world.random()))
+    def _backoff(self, failures: int) -> float:
+        """Seconds to wait after so many failures in a row."""
+        return float(0.05 * 2 ** min(failures, 8) * (1 - 0.5 * self._world.random()))
 
     def _pause(self) -> float:
         if not self._resting:
