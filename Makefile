@@ -51,7 +51,7 @@ mutants: $(DEV) ## change the model line by line: does a test notice? (slow)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,mutation]"
 	$(BIN)/mutmut run
 
-lock: ## renew uv.lock and what pip reads of it (needs uv)
+lock: ## resolve anew: constraints.txt, which pip reads, from a uv.lock of your own (needs uv)
 	uv lock --upgrade
 	uv export --quiet --frozen --all-extras --no-hashes --no-emit-project --no-annotate --no-header -o constraints.txt
 
