@@ -243,7 +243,7 @@ async def supervised(here: Folder, *services: str) -> AsyncIterator[Supervised]:
         raise result
 
 
-async def until_settled(choreography: Choreography, broker: str, database: str, *watched: asyncio.Task[Any]) -> None:
+async def until_settled(choreography: Choreography, broker: str, database: str) -> None:
     """Wait until nothing is under way in any service, looking only at the files; fails when it takes too long."""
     world, wire, calm = World(), Wire(choreography), 0
     log = open_broker(broker, world)
