@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 
 from examples.shop.duplicates import Duplicating
-
 from farandole import World, brokers
 from farandole.brokers.base import Broker
 from farandole.cli import main

@@ -20,10 +20,11 @@ class Dying(World):
         if name.startswith(("store.", "broker.", "relay.", "worker.")) and ".open" not in name:
             self._left -= 1
             if not self._left:
-                print(f"dies at {name}", flush=True)
+                sys.stdout.write(f"dies at {name}\n")
+                sys.stdout.flush()
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
 if __name__ == "__main__":
-    host.World = Dying  # type: ignore[misc]
+    vars(host)["World"] = Dying
     sys.exit(main())

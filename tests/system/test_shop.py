@@ -7,6 +7,9 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from tests.system.doubling import connect
+from tests.system.kit import Supervised, folder, supervised, until_settled
+
 from examples.shop import shop
 from examples.shop.chance import pick
 from examples.shop.databases import looking
@@ -16,9 +19,6 @@ from examples.shop.generator import generate
 from examples.shop.invariants import check
 from examples.shop.reader import Invoice
 from examples.shop.stock import initial_stock
-from tests.system.doubling import connect
-from tests.system.kit import Supervised, folder, supervised, until_settled
-
 from farandole import World, host
 
 SEED = 7

@@ -85,9 +85,9 @@ CASES: dict[str, tuple[str, Prepare, list[str], list[str]]] = {
     "a database below a file": (
         APP, a_file, ["office_app:office", "--database", "sqlite:///file/{service}.db"], ["file/desk.db", "give another path"]),
     "a folder in place of the broker": (
-        APP, nothing, ["office_app:office", "--broker", "sqlite:///."], ["broker file", "Check the path"]),
+        APP, nothing, ["office_app:office", "--broker", "sqlite:///."], ["broker file", "it is a folder: name a file in it"]),
     "a folder in place of the database": (
-        APP, nothing, ["office_app:office", "--database", "sqlite:///."], ["cannot open the database", "give another path"]),
+        APP, nothing, ["office_app:office", "--database", "sqlite:///."], ["cannot open the database", "It is a folder: name a file in it"]),
     "a broker that is no database": (
         APP, a_file, ["office_app:office", "--broker", "sqlite:///file"], ["broker file", "not a database", "or give another"]),
     "a database that is none": (
