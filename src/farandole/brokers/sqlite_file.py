@@ -214,4 +214,6 @@ def _busy(error: BaseException) -> bool:
 
 
 def _unusable(path: Path, error: Exception) -> str:
+    if path.is_dir():
+        return f"the broker file {path} cannot be used: it is a folder: name a file in it, such as sqlite:///{path}/broker.db"
     return f"the broker file {path} cannot be used: {error}. Check the path and its rights, or give another: sqlite:///path/to/broker.db"

@@ -127,6 +127,8 @@ def _regexp(pattern: str, text: str | None) -> bool | None:
 
 
 def _remedy(path: str) -> str:
+    if Path(path).is_dir():
+        return f"It is a folder: name a file in it, such as sqlite:///{path}/payments.db"
     return f"Check that the folder {Path(path).parent} exists and can be written, or give another path in the database URL"
 
 
