@@ -14,6 +14,7 @@ from tests.runtime.kit import Cancelled, Paid, PaymentFailed, Place, Placed, log
 
 from farandole.errors import CommandRefused, ConfigurationError, DeclarationError, EmissionError, Reject
 from farandole.model.choreography import Choreography, Workflow
+from farandole.model.event import Event
 from farandole.model.service import Service
 from farandole.runtime.context import Context
 from farandole.testing.virtual import VirtualWorld
@@ -267,3 +268,20 @@ async def test_a_parameter_that_nobody_provides_is_refused_when_the_host_starts(
     with pytest.raises(DeclarationError, match=r"payments\.charge .*nobody provides the parameter 'gateway'"):
         async with opened(shop(payments), world):
             pass
+
+
+async def test_an_event_whose_key_is_none_is_a_key_of_its_own(world: VirtualWorld) -> None:
+    class Seen(Event, key="customer_id"):
+        customer_id: str | None
+
+    shopfront = Service("shopfront")
+
+    @shopfront.on(Placed)
+    async def see(order: Placed) -> Seen:
+        return Seen(customer_id=None)
+
+    async with opened(shop(shopfront), world) as app:
+        for number in range(2):
+            await app.send(Place(order_id=f"o-{number}"))
+        await app.idle()
+        assert [event.partitionkey == event.id for event in await log_of(app.broker, "shop.shopfront")] == [True, True]

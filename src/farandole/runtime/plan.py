@@ -125,7 +125,8 @@ class Plan:
             raise self._too_deep(binding, cause)
         id = caused_id(cause.id, cause.time, f"{self.id}\n{cause.id}\n{index}")
         correlation = cause.correlationid or cause.id
-        key = id if binding.key_of is None else str(binding.key_of(event))
+        own = None if binding.key_of is None else binding.key_of(event)
+        key = id if own is None else str(own)
         try:
             data = event if binding.fits is not None and binding.fits(event) else msgspec.Raw(binding.encode(event))
             envelope = Envelope(
