@@ -12,7 +12,8 @@ from benchmarks.lean import Lean
 from benchmarks.report import report
 from benchmarks.shop import KINDS, starts
 
-COUNT, WARM, ROUNDS = 2_000, 200, 5
+COUNT, WARM = 2_000, 200
+ROUNDS = {True: 5, False: 3}
 TARGETS = {"raw": 0.7, "core text": 0.45, "core insert": 0.45, "orm": 0.35}
 
 
@@ -44,7 +45,7 @@ def main() -> None:
     for kind, target in TARGETS.items():
         for full in (True, False):
             pairs = []
-            for _ in range(ROUNDS):
+            for _ in range(ROUNDS[full]):
                 with folder_on_disk() as folder:
                     pairs.append((by_farandole(kind, folder / "farandole", full=full), by_hand(folder / "lean", full=full)))
             report(
