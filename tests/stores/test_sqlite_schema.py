@@ -85,7 +85,7 @@ async def test_a_file_that_is_no_database_is_named_with_a_remedy(opened, path):
 
 async def test_a_folder_is_no_database(opened, path):
     path.mkdir()
-    with pytest.raises(ConfigurationError, match=r"cannot open the database .*service\.db.*Check that the folder"):
+    with pytest.raises(ConfigurationError, match=r"cannot open the database .*service\.db.*It is a folder: name a file in it"):
         async with opened():
             pass
 
