@@ -111,8 +111,10 @@ class Plan:
         """
         if result is None:
             return []
-        if not isinstance(result, _SEVERAL):
+        if type(result) in self._emitters:
             return [self._message(result, cause, now, 0)]
+        if not isinstance(result, _SEVERAL):
+            raise self._undeclared(result)
         flat = [event for part in result for event in (part if isinstance(part, _SEVERAL) else (part,)) if event is not None]
         return [self._message(event, cause, now, index) for index, event in enumerate(flat)]
 
