@@ -39,28 +39,38 @@ class OwnedCursor(sqlite3.Cursor):
     connection: OwnedConnection
 
     def execute(self, sql: str, parameters: Any = (), /) -> OwnedCursor:
-        self._need_transaction()
-        try:
-            super().execute(sql, parameters)
-        except sqlite3.DatabaseError as error:
-            denied(self.connection.guard, error, sql)
-            raise
-        return self
+        return _execute(self, self.connection, sql, parameters)
 
     def executemany(self, sql: str, parameters: Iterable[Any], /) -> OwnedCursor:
-        self._need_transaction()
+        if not self.connection.in_transaction:
+            _over()
         super().executemany(sql, parameters)
         return self
 
     def executescript(self, sql_script: str, /) -> NoReturn:
         refuse("executescript()", "it commits first. Use execute() for each statement")
 
-    def _need_transaction(self) -> None:
-        if not self.connection.in_transaction:
-            raise StoreError(
-                f"{caller()} uses a database connection whose transaction is over: the reaction has returned, or SQLite rolled "
-                f"back by itself (INSERT OR ROLLBACK, disk full). Use it inside the reaction only, and let database errors out"
-            )
+
+_plain_execute = sqlite3.Cursor.execute
+
+
+def _execute(cursor: OwnedCursor, connection: OwnedConnection, sql: str, parameters: Any) -> OwnedCursor:
+    """Every statement of a reaction passes here: keep it short."""
+    if not connection.in_transaction:
+        _over()
+    try:
+        _plain_execute(cursor, sql, parameters)
+    except sqlite3.DatabaseError as error:
+        denied(connection.guard, error, sql)
+        raise
+    return cursor
+
+
+def _over() -> NoReturn:
+    raise StoreError(
+        f"{caller()} uses a database connection whose transaction is over: the reaction has returned, or SQLite rolled "
+        f"back by itself (INSERT OR ROLLBACK, disk full). Use it inside the reaction only, and let database errors out"
+    )
 
 
 class OwnedConnection(sqlite3.Connection):
@@ -72,7 +82,7 @@ class OwnedConnection(sqlite3.Connection):
         return super().cursor(factory)
 
     def execute(self, sql: str, parameters: Any = (), /) -> OwnedCursor:  # sqlite3's own would make an unguarded cursor
-        return OwnedCursor(self).execute(sql, parameters)
+        return _execute(OwnedCursor(self), self, sql, parameters)
 
     def executemany(self, sql: str, parameters: Iterable[Any], /) -> OwnedCursor:
         return OwnedCursor(self).executemany(sql, parameters)
