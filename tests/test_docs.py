@@ -22,7 +22,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import cyclopts
 import pytest
@@ -224,7 +223,7 @@ def test_architecture_names_many_files() -> None:
     assert len(set(places(ROOT / "docs" / "architecture.md"))) > 30
 
 
-def tests_in(path: Path) -> set[str]:
+def functions_in(path: Path) -> set[str]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     return {node.name for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))}
 
@@ -234,7 +233,7 @@ def test_every_test_that_a_page_names_exists(page: Path) -> None:
     missing = []
     for code in CODE.findall(prose(page)):
         file, found, name = code.partition("::")
-        if found and name not in tests_in(ROOT / file):
+        if found and name not in functions_in(ROOT / file):
             missing.append(code)
     assert missing == []
 
@@ -270,17 +269,8 @@ def test_the_page_of_reactions_has_every_policy_and_retry_option_and_no_other() 
 
 
 def test_the_picture_of_the_shop_is_drawn_from_its_declarations() -> None:
+    from scripts.draw_shop import draw
+
     from examples.shop import shop
 
-    module = load(ROOT / "scripts" / "draw_shop.py")
-    assert (ROOT / "docs" / "shop.svg").read_text(encoding="utf-8") == module.draw(shop), "run: python -m scripts.draw_shop"
-
-
-def load(path: Path) -> Any:
-    """A module from a file that is in no package."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    assert (ROOT / "docs" / "shop.svg").read_text(encoding="utf-8") == draw(shop), "run: python -m scripts.draw_shop"
