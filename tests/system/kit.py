@@ -190,6 +190,10 @@ class Folder:
         """What a service of the small project noted, in order: key, number, process."""
         return self.rows(service, "SELECT key, n, pid FROM notes ORDER BY seq")
 
+    def pids(self, service: str) -> set[int]:
+        """The processes that noted something for a service."""
+        return {pid for _, _, pid in self.written(service)}
+
     def rows(self, service: str, sql: str) -> list[Any]:
         """What a query gives."""
         db = sqlite3.connect(self.path / f"{service}.db")
