@@ -27,17 +27,23 @@ class FlakyBroker:
         tried again is published either.
     tried, times:
         The ids of each batch that was to be published, and when.
+    fetched:
+        When something was fetched, and how many messages at most.
+    acknowledged, released:
+        The ids of each batch.
     """
 
     def __init__(self, world: World) -> None:
         self._inner: Broker = connect("memory://", world)
-        self._world = world
+        self.world = world
         self.capabilities = self._inner.capabilities
         self.down = False
         self.refuses: Callable[[Message], PublishResult | None] = lambda message: None
         self.tried: list[list[str]] = []
         self.times: list[float] = []
-        self.fetched: list[int] = []
+        self.fetched: list[tuple[float, int]] = []
+        self.acknowledged: list[list[str]] = []
+        self.released: list[list[str]] = []
         self.open, self.lag, self.close = self._inner.open, self._inner.lag, self._inner.close
 
     def check(self) -> None:
@@ -47,7 +53,7 @@ class FlakyBroker:
 
     async def publish(self, batch: Sequence[Message]) -> Sequence[PublishResult]:
         self.tried.append([message.id for message in batch])
-        self.times.append(self._world.monotonic())
+        self.times.append(self.world.monotonic())
         self.check()
         results: list[PublishResult] = []
         stuck: dict[str, PublishResult] = {}
@@ -71,16 +77,18 @@ class FlakyConsumer:
         self.wake, self.close = inner.wake, inner.close
 
     async def fetch(self, limit: int, wait: float) -> Sequence[Delivery]:
-        self._broker.fetched.append(limit)
+        self._broker.fetched.append((self._broker.world.monotonic(), limit))
         self._broker.check()
         return await self._inner.fetch(limit, wait)
 
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
         self._broker.check()
+        self._broker.acknowledged.append([delivery.id for delivery in deliveries])
         await self._inner.ack(deliveries)
 
     async def release(self, deliveries: Sequence[Delivery]) -> None:
         self._broker.check()
+        self._broker.released.append([delivery.id for delivery in deliveries])
         await self._inner.release(deliveries)
 
 

@@ -1,6 +1,7 @@
 """The contract of a broker. An adapter is one file that keeps these sentences; the conformance suite holds it to them.
 
 1. `publish` returns one result per message, in order. A result without error means: durable as `Capabilities.durability` says.
+   After a message that may be tried again, none of the same topic and key in the batch is published: it would overtake.
 2. Every group gets every message of its topics that was published since the group began (see `Subscription.start`).
 3. Messages of one topic and key reach a group in the order of publication, one consumer at a time: a partition has one owner.
 4. What was fetched and not acknowledged comes again, to the same or another consumer of the group; never is a message lost.
@@ -116,7 +117,7 @@ class Consumer(Protocol):
         ...
 
     async def release(self, deliveries: Sequence[Delivery]) -> None:
-        """Give these back unhandled: they come again, in order, to this or another member."""
+        """Give these back unhandled: they come again, in order, to this or another member. Settled ones are left alone."""
         ...
 
     def wake(self) -> None:

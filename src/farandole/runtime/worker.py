@@ -3,13 +3,15 @@
     fetch -> read (decode, route) -> LOCAL:   one transaction for the batch (see `batch`)      -> ack -> wake the relay
                                      OUTSIDE: into the inbox table, for the scheduler to run   -> ack -> wake the scheduler
 
-What cannot be read becomes a dead letter in the same step. What a consumer that died may have begun on goes through the
-inbox table even in a local lane: there, runs are counted before they begin, so that an event that kills the process dies too.
+What cannot be read becomes a dead letter in the same step. What a consumer that died may have begun on, and what the database
+refused to commit, goes through the inbox table even in a local lane: there, runs are counted before they begin, so that an event
+that kills the process or breaks its transaction dies too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import contextlib
+from collections.abc import Callable, Sequence
 
 from farandole.brokers.base import Consumer, Delivery
 from farandole.errors import BrokerClosed, BrokerError, EnvelopeError, StoreError
@@ -184,6 +186,8 @@ class Worker:
         self._bound = bound
         self._stopping = False
         self._trouble = 0
+        self._refused = False
+        self._in_hand: Sequence[Delivery] = ()
         self.busy = False
 
     async def run(self) -> None:
@@ -201,31 +205,35 @@ class Worker:
         self._consumer.wake()
 
     async def _step(self) -> None:
-        deliveries: Sequence[Delivery] = ()
         try:
+            await self._give_back()  # what a broker that was away did not take back
             limit = await self._free() if self._lane.outside else BATCH
             if limit <= 0:
                 await self._world.sleep(0.05)
                 return
-            deliveries = await self._consumer.fetch(limit, IDLE)
-            if not deliveries:
+            self._in_hand = await self._consumer.fetch(limit, IDLE)
+            if not self._in_hand:
                 return
             self.busy = True
             if self._stopping:
-                await self._consumer.release(deliveries)
+                await self._give_back()
                 return
-            await self._handle(deliveries)
-            self._trouble = 0
+            await self._handle(self._in_hand)
+            self._in_hand, self._trouble, self._refused = (), 0, False
         except (StoreError, BrokerError) as error:
-            if isinstance(error, BrokerClosed) and self._stopping:
-                return
-            await self._recover(deliveries, error)
+            if not (isinstance(error, BrokerClosed) and self._stopping):
+                await self._recover(error)
         finally:
             self.busy = False
 
+    async def _give_back(self) -> None:
+        if self._in_hand:
+            await self._consumer.release(self._in_hand)
+            self._in_hand = ()
+
     async def _handle(self, deliveries: Sequence[Delivery]) -> None:
         works, dead = self._reader.read(deliveries)
-        suspects = any(delivery.redelivered for delivery in deliveries)
+        suspects = self._refused or any(delivery.redelivered for delivery in deliveries)
         settle = self._ingest if self._lane.outside or suspects else self._run
         stopped_at = await settle(works, dead) if works or dead else None
         if stopped_at is None:
@@ -263,19 +271,12 @@ class Worker:
         """How many more events the table should take: it is a buffer, not a store."""
         return min(BATCH, self._room - await self._store.waiting(self._names))
 
-    async def _recover(self, deliveries: Sequence[Delivery], error: Exception) -> None:
+    async def _recover(self, error: Exception) -> None:
         """Database or broker down: nothing was acknowledged. Give back what was fetched, wait, try again."""
         self._signals.trouble(self._lane.group, error)
-        if deliveries:
-            await _quietly(self._consumer.release, deliveries)
+        self._refused |= isinstance(error, StoreError)
+        with contextlib.suppress(BrokerError):  # then before the next fetch
+            await self._give_back()
         self._trouble = min(self._trouble + 1, 8)
         if not self._stopping:
             await self._world.sleep(0.05 * 2**self._trouble * (1 - 0.5 * self._world.random()))
-
-
-async def _quietly(give_back: Callable[[Sequence[Delivery]], Awaitable[None]], deliveries: Sequence[Delivery]) -> None:
-    """A broker that is down cannot take anything back; it delivers again what was not acknowledged."""
-    try:
-        await give_back(deliveries)
-    except BrokerError:
-        return
