@@ -100,14 +100,14 @@ class Worker:
         self.pid = process.pid
         self.printed: list[str] = []
 
-    async def says(self, text: str) -> None:
-        """Wait for a line that holds `text`."""
+    async def says(self, text: str) -> str:
+        """Wait for a line that holds `text`, and give it."""
         assert self.process.stdout is not None
         async with asyncio.timeout(PATIENCE):
             while line := (await self.process.stdout.readline()).decode():
                 self.printed.append(line)
                 if text in line:
-                    return
+                    return line
         raise AssertionError(f"{text!r} never came:\n{''.join(self.printed)}")
 
     def tell(self, line: str) -> None:

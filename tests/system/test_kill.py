@@ -18,19 +18,19 @@ DEATHS = 20
 @pytest.mark.slow
 async def test_twenty_kills_at_random_steps_leave_effects_once(tmp_path: Path) -> None:
     chance = random.Random(11)
+    steps = " ".join(str(chance.randint(20, 400)) for _ in range(DEATHS))
     places: Counter[str] = Counter()
     async with folder(tmp_path, module="tests.system.dying") as here:
         notes = here.module_of_notes()
         async with host.open(notes.notes, services=(), broker=here.broker, database=here.database) as app:
+            worker = await here.run(DIE_AT=steps)
             for life in range(DEATHS):
                 for number in range(8):
                     await app.send(notes.Say(key=f"k{number}", first=4 * life, last=4 * life + 3))
-                worker = await here.run(DIE_AT=str(chance.randint(20, 400)))
-                assert await worker.ended() == -9, worker.printed
-                places[worker.printed[-1].splitlines()[-1].removeprefix("dies at ").partition(".")[0]] += 1
-            last = await here.run(DIE_AT="0")
+                places[(await worker.says("dies at")).split()[-1].partition(".")[0]] += 1
+            await worker.says(RUNNING)
             await until_settled(notes.notes, here.broker, here.database)
-            await last.stop()
+            await worker.stop()
     assert {"store", "broker"} <= set(places)
     for name in ("local", "outside", "listener"):
         seen: dict[str, list[int]] = {}
