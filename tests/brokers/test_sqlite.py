@@ -6,13 +6,13 @@ import asyncio
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from farandole.brokers import open_broker
-from farandole.brokers.base import Broker, Subscription
+from farandole.brokers.base import Broker, Delivery, Subscription
 from farandole.brokers.sqlite import SqliteBroker
 from farandole.brokers.sqlite_consumer import select_sql
 from farandole.brokers.sqlite_group import _STORE, _SUSPECT
@@ -103,7 +103,8 @@ async def test_the_number_of_partitions_is_fixed_with_the_file(tmp_path: Path, w
         ("sqlite://broker.db", "names no file"),
         ("sqlite:///:memory:", "or memory://"),
         ("sqlite:///b.db?synchronous=off", "full or normal, got: 'off'"),
-        ("sqlite:///b.db?sync=full", "unknown option 'sync'. Known are: partitions, synchronous"),
+        ("sqlite:///b.db?sync=full", "unknown option 'sync'. Known are: partitions, retention, synchronous"),
+        ("sqlite:///b.db?retention=week", "such as 7d, 12h, 30m or forever, got: 'week'"),
     ],
 )
 def test_a_wrong_url_is_named(url: str, words: str) -> None:
@@ -249,3 +250,42 @@ async def test_a_process_that_dies_while_publishing_leaves_all_or_nothing(tmp_pa
 async def test_a_percent_sign_in_the_url_stands_for_the_character_it_encodes(tmp_path: Path, world: VirtualWorld) -> None:
     await (await opened(tmp_path / "a%20folder" / "100%25.db", world)).close()
     assert (tmp_path / "a folder" / "100%.db").exists()
+
+
+async def test_what_every_group_has_settled_is_deleted_after_its_retention_and_nothing_else(
+    tmp_path: Path, world: VirtualWorld
+) -> None:
+    broker = await opened(tmp_path / "broker.db", world, "?synchronous=normal&retention=5m")
+    quick, slow = await broker.subscribe(ALL), await broker.subscribe(Subscription("slow", ("t",)))
+    await broker.publish(messages(10, mark="old"))
+    await quick.ack(await quick.fetch(100, 1.0))
+    in_hand = await slow.fetch(100, 1.0)
+    await world.sleep(600)
+    await broker.publish(messages(5, mark="new"))
+    await world.sleep(120)
+    assert len(await history(broker)) == 15  # the slow group has not settled them
+    await slow.ack(in_hand)
+    await world.sleep(120)
+    assert [delivery.id for delivery in await history(broker)] == [f"new{n}" for n in range(5)]
+    assert sorted(delivery.id for delivery in await slow.fetch(100, 1.0)) == [f"new{n}" for n in range(5)]
+    await broker.close()
+
+
+@pytest.mark.parametrize("options", ["&retention=forever", ""])
+async def test_without_a_limit_or_before_the_week_is_over_nothing_is_deleted(
+    tmp_path: Path, world: VirtualWorld, options: str
+) -> None:
+    broker = await opened(tmp_path / "broker.db", world, f"?synchronous=normal{options}")
+    member = await broker.subscribe(ALL)
+    await broker.publish(messages(10))
+    await member.ack(await member.fetch(100, 1.0))
+    await world.sleep(600)
+    assert len(await history(broker)) == 10
+    await broker.close()
+
+
+async def history(broker: Broker) -> Sequence[Delivery]:
+    listener = await broker.subscribe(Subscription(None, ("t",)))
+    found = await listener.fetch(1000, 0.0)
+    await listener.close()
+    return found

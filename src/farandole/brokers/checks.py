@@ -9,10 +9,11 @@ from urllib.parse import parse_qsl
 from farandole.brokers.base import Subscription
 from farandole.errors import ConfigurationError
 
-__all__ = ["DEFAULT_PARTITIONS", "check_subscription", "parse_url", "partition_count"]
+__all__ = ["DEFAULT_PARTITIONS", "check_subscription", "parse_url", "partition_count", "retention_seconds"]
 
 DEFAULT_PARTITIONS = 12
 _MOST_PARTITIONS = 1024
+_UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0}
 
 
 def parse_url(url: str, known: Collection[str]) -> tuple[str, dict[str, str]]:
@@ -32,6 +33,23 @@ def parse_url(url: str, known: Collection[str]) -> tuple[str, dict[str, str]]:
         if name not in known:
             raise ConfigurationError(f"broker URL {url!r}: unknown option {name!r}. Known are: {', '.join(sorted(known))}")
     return rest, options
+
+
+def retention_seconds(url: str, options: dict[str, str]) -> float:
+    """The option `retention` (`7d`, `12h`, `30m`, or `forever`) in seconds; seven days where the URL does not say.
+
+    Raises
+    ------
+    ConfigurationError
+        It is neither.
+    """
+    text = options.get("retention", "7d")
+    if text == "forever":
+        return float("inf")
+    number, unit = text[:-1], text[-1:]
+    if not number.isascii() or not number.isdigit() or unit not in _UNITS:
+        raise ConfigurationError(f"broker URL {url!r}: expected retention to be such as 7d, 12h, 30m or forever, got: {text!r}")
+    return int(number) * _UNITS[unit]
 
 
 def partition_count(url: str, options: dict[str, str]) -> int | None:

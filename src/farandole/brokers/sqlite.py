@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from farandole.bell import Bell
 from farandole.brokers import sqlite_group as groups
 from farandole.brokers.base import Broker, Capabilities, Consumer, PublishResult, Subscription
-from farandole.brokers.checks import check_subscription, parse_url, partition_count
+from farandole.brokers.checks import check_subscription, parse_url, partition_count, retention_seconds
 from farandole.brokers.sqlite_consumer import SqliteConsumer
 from farandole.brokers.sqlite_file import BrokerFile
 from farandole.brokers.wakeup import Wakeup
@@ -25,6 +25,11 @@ from farandole.world import World
 __all__ = ["SqliteBroker", "connect"]
 
 _PUBLISHED = PublishResult()
+SOME = 10_000
+"""How many old messages are deleted at a time."""
+EVERY = 60.0
+"""Seconds between looks for old messages."""
+
 _NEWS, _MOVED = b"news", b"moved"
 _numbers = itertools.count()  # brokers of this process
 _INSERT = "INSERT INTO broker_log (topic, partition, key, id, type, time, body) VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -33,15 +38,15 @@ _INSERT = "INSERT INTO broker_log (topic, partition, key, id, type, time, body) 
 def connect(url: str, world: World) -> Broker:
     """`sqlite:///relative/path.db` or `sqlite:////absolute/path.db`.
 
-    Options: `partitions` (12; fixed when the file is made) and `synchronous` (`full`: a publish survives a power cut; `normal`:
-    it survives the death of the process).
+    Options: `partitions` (12; fixed when the file is made), `synchronous` (`full`: a publish survives a power cut; `normal`:
+    it survives the death of the process) and `retention` (7d; `forever`): what every group has settled is deleted after that time.
 
     Raises
     ------
     ConfigurationError
         The URL names no file, or an option is wrong.
     """
-    rest, options = parse_url(url, known=("partitions", "synchronous"))
+    rest, options = parse_url(url, known=("partitions", "retention", "synchronous"))
     if not rest.startswith("/") or rest in ("/", "/:memory:"):
         raise ConfigurationError(
             f"broker URL {url!r} names no file: sqlite:///relative/path.db or sqlite:////absolute/path.db (or memory://)"
@@ -49,13 +54,18 @@ def connect(url: str, world: World) -> Broker:
     synchronous = options.get("synchronous", "full")
     if synchronous not in ("full", "normal"):
         raise ConfigurationError(f"broker URL {url!r}: expected synchronous to be full or normal, got: {synchronous!r}")
-    return SqliteBroker(Path(unquote(rest[1:])), world, partition_count(url, options), full=synchronous == "full")
+    retention = retention_seconds(url, options)
+    return SqliteBroker(
+        Path(unquote(rest[1:])), world, partition_count(url, options), full=synchronous == "full", retention=retention
+    )
 
 
 class SqliteBroker:
     """See `connect`. Several of one file in one process behave as several processes."""
 
-    def __init__(self, path: Path, world: World, partitions: int | None = None, *, full: bool = True) -> None:
+    def __init__(
+        self, path: Path, world: World, partitions: int | None = None, *, full: bool = True, retention: float = float("inf")
+    ) -> None:
         self.capabilities = Capabilities(
             assigns_partitions=True,
             replay=True,
@@ -68,6 +78,8 @@ class SqliteBroker:
         self._file = BrokerFile(path.absolute(), world, full=full)
         self._partitions = partitions
         self._world = world
+        self._retention = retention
+        self._forget_at = 0.0
         self._consumers: list[SqliteConsumer] = []
         self._alarm = Bell()
         self._beat: asyncio.Task[None] | None = None
@@ -178,6 +190,16 @@ class SqliteBroker:
             for consumer in tuple(self._consumers):
                 with contextlib.suppress(BrokerError):  # when the lease runs out, the consumer's own fetch meets it and raises
                     await consumer.balance()
+            with contextlib.suppress(BrokerError):  # it is tried again
+                await self._forget()
+
+    async def _forget(self) -> None:
+        """Now and then, a little at a time: delete what is older than the retention and settled by every group."""
+        now = self._world.monotonic()
+        if now >= self._forget_at and self._retention < float("inf"):
+            before = self._world.time() - self._retention
+            some = await self._file.write("broker.forget", lambda: groups.forget(self._file, before, SOME), durable=False)
+            self._forget_at = now + (0.0 if some == SOME else EVERY)
 
 
 def _is_text(text: str) -> bool:

@@ -16,7 +16,7 @@ from farandole.brokers.lane import Lane, shares
 from farandole.brokers.sqlite_file import BrokerFile
 from farandole.process import is_dead, process_name
 
-__all__ = ["BEAT", "LEASE", "Holding", "balance", "end_of", "join", "lag", "leave", "load", "start_of", "store"]
+__all__ = ["BEAT", "LEASE", "Holding", "balance", "end_of", "forget", "join", "lag", "leave", "load", "start_of", "store"]
 
 LEASE = 10.0  # seconds that a member lives without a sign
 BEAT = 2.5  # seconds between signs
@@ -167,6 +167,16 @@ def lag(file: BrokerFile, subscription: Subscription) -> int:
             found = file.execute("broker.lag", sql, (least, topic, subscription.group))
         waiting += found.fetchone()[0]
     return waiting
+
+
+def forget(file: BrokerFile, before: float, limit: int) -> int:
+    """Delete up to `limit` of the oldest messages, published before then, that every group has settled; give how many."""
+    (settled,) = file.execute("broker.forget", "SELECT min(position) FROM broker_positions").fetchone()
+    (first,) = file.execute("broker.forget", "SELECT min(position) FROM broker_log").fetchone()
+    if settled is None or first is None:
+        return 0
+    sql = "DELETE FROM broker_log WHERE position BETWEEN ? AND ? AND time < ?"
+    return file.execute("broker.forget", sql, (first, min(settled, first + limit - 1), before)).rowcount
 
 
 def _lease(file: BrokerFile, group: str, token: str | None, partitions: Collection[int]) -> None:
