@@ -137,10 +137,31 @@ class Scheduler:
     # ---- local -----------------------------------------------------------------------------------------------------------
 
     async def _run_together(self, rows: Sequence[InboxRow]) -> None:
-        """Local reactions: one transaction, a savepoint each."""
+        """Local reactions: one transaction, a savepoint each. Where it breaks, their leases run out, and each comes alone."""
         failures: list[tuple[InboxRow, Verdict]] = []
+        out: list[Message] = []
+        try:
+            await self._run_in_savepoints(rows, out, failures)
+        except StoreError as error:
+            if len(rows) > 1:
+                raise
+            await self._settle_failure(rows[0], Failure(error))
+            return
+        if out:
+            self._wake_relay()
+        self.bell.ring()
+        again = sum(row.attempts > 1 for row in rows)
+        if again:
+            self._signals.retried("local", again)
+        if len(rows) > len(failures):
+            self._signals.handled("local", len(rows) - len(failures))
+        for row, verdict in failures:
+            self._signals.failed(row.reaction, row.id, verdict.state, verdict.reason or "")
+
+    async def _run_in_savepoints(
+        self, rows: Sequence[InboxRow], out: list[Message], failures: list[tuple[InboxRow, Verdict]]
+    ) -> None:
         async with self._store.begin() as transaction:
-            out: list[Message] = []
             for row in rows:
                 try:
                     async with transaction.savepoint() as part:
@@ -154,16 +175,6 @@ class Scheduler:
                     await transaction.settle(row, verdict)
             if out:
                 await transaction.emit(out)
-        if out:
-            self._wake_relay()
-        self.bell.ring()
-        again = sum(row.attempts > 1 for row in rows)
-        if again:
-            self._signals.retried("local", again)
-        if len(rows) > len(failures):
-            self._signals.handled("local", len(rows) - len(failures))
-        for row, verdict in failures:
-            self._signals.failed(row.reaction, row.id, verdict.state, verdict.reason or "")
 
     async def _run_one(self, transaction: Transaction, row: InboxRow) -> list[Message]:
         if row.reaction == self._unread:

@@ -62,7 +62,13 @@ class SqliteTransaction:
     def _access(self) -> Access:
         if self._over:
             raise StoreError("this transaction is over. Begin another")
-        return self._store.access
+        access = self._store.access
+        if not access.database.writer.in_transaction:  # whatever ran now would commit by itself
+            raise StoreError(
+                "SQLite rolled the transaction back by itself (INSERT OR ROLLBACK in a reaction, or a full disk). "
+                "Nothing of it is committed. Leave OR ROLLBACK out: what a reaction raises undoes its own part"
+            )
+        return access
 
     async def claim(self, marks: Sequence[tuple[str, str]]) -> Collection[tuple[str, str]]:
         return inbox.claim(self._access, marks)
@@ -113,11 +119,7 @@ class SqliteTransaction:
     async def flush(self) -> None:
         if self._handles is not None:
             await self._handles.flush()
-        if not self._access.database.writer.in_transaction:
-            raise StoreError(
-                "SQLite rolled the transaction back by itself (INSERT OR ROLLBACK, or a full disk), and the reaction swallowed the "
-                "error. Nothing is committed. Let database errors out of the reaction"
-            )
+        _ = self._access
 
     def end(self) -> None:
         """It works no more, nor do its handles."""

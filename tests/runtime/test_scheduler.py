@@ -1,0 +1,536 @@
+"""The scheduler: retries, claims and leases, exhausted handlers, shutdown in every phase, and a database that goes away."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from tests.runtime.faults import FlakyBroker, Heard, refusing
+from tests.runtime.kit import Paid, PaymentFailed, Placed, dead_letters, log_of, opened
+from tests.runtime.test_worker import TOPIC, Counting, placed, scene
+
+from farandole import host
+from farandole.brokers.memory import connect
+from farandole.model.choreography import Choreography
+from farandole.model.envelope import Message
+from farandole.model.event import Event
+from farandole.model.policy import Policy, Retry
+from farandole.model.service import Service
+from farandole.runtime.assembly import Options
+from farandole.runtime.context import Context
+from farandole.testing.virtual import VirtualWorld
+
+SOON = Policy(retry=Retry(attempts=3, delay=1.0, factor=2.0, jitter=0.0))
+
+
+class Gateway:
+    """Something outside."""
+
+
+@asynccontextmanager
+async def running(world: VirtualWorld, service: Service, **options: Any) -> AsyncIterator[tuple[host.App, FlakyBroker, Heard]]:
+    broker, heard = FlakyBroker(world), Heard()
+    await broker.open()
+    async with (
+        asyncio.timeout(36_000),
+        opened(Choreography("shop", service), world, broker=broker, signals=heard, **options) as app,
+    ):
+        yield app, broker, heard
+
+
+async def publish(broker: FlakyBroker, *names: str) -> None:
+    await broker.publish([placed(name) for name in names])
+
+
+async def test_retries_come_when_they_are_due_and_are_told(world: VirtualWorld) -> None:
+    runs: list[tuple[int, float]] = []
+    payments = Service("payments", policy=Policy(retry=Retry(attempts=4, delay=10.0, factor=2.0, jitter=0.5)))
+
+    @payments.on(Placed)
+    async def charge(order: Placed, context: Context) -> Paid:
+        runs.append((context.attempt, world.monotonic()))
+        if len(runs) < 4:
+            raise ConnectionError("away")
+        return Paid(order_id=order.order_id)
+
+    async with running(world, payments) as (app, broker, heard):
+        await publish(broker, "a-1")
+        await app.idle()
+        assert [attempt for attempt, _ in runs] == [1, 2, 3, 4]
+        waits = [later - sooner for (_, sooner), (_, later) in pairwise(runs)]
+        for wait, whole in zip(waits, (10.0, 20.0, 40.0), strict=True):
+            assert whole / 2 <= wait <= whole + 0.01
+        assert len({wait / whole for wait, whole in zip(waits, (10.0, 20.0, 40.0), strict=True)}) == 3  # chance, each time anew
+        assert heard.of("retried") == [("local", 1)] * 3
+        assert heard.of("failed") == [("payments.charge", "/elsewhere#a-1", "parked", "ConnectionError: away")] * 3
+        assert heard.of("handled") == [("local", 1)]
+        [paid] = await log_of(broker, "shop.payments")
+        assert paid.partitionkey == "a"
+
+
+async def test_many_that_are_due_share_a_transaction_and_one_that_fails_fails_alone(world: VirtualWorld) -> None:
+    counting = Counting(policy=SOON)
+    counting.fails = {f"k{n}-{n}" for n in range(30)}
+    async with scene(world, counting) as here:
+        await here.publish(*(f"k{n}-{n}" for n in range(30)))
+        await world.sleep(0.5)
+        counting.fails = {"k7-7"}
+        await here.app.idle()
+        assert len(counting.seen) == 29
+        assert ("local", 29) in here.heard.of("handled") and ("local", 30) in here.heard.of("retried")
+        [letter] = await dead_letters(here.app, "payments")
+        assert (letter.key, letter.attempts, letter.reason) == ("k7", 3, "ConnectionError: k7-7")
+        assert sorted(e.partitionkey or "" for e in await log_of(here.broker, "shop.payments")) == sorted(
+            f"k{n}" for n in range(30) if n != 7
+        )
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Charge(Base):
+    __tablename__ = "charges"
+    order_id: Mapped[str] = mapped_column(primary_key=True)
+
+
+async def test_a_failure_at_the_flush_after_the_handler_returned_leaves_no_event(world: VirtualWorld) -> None:
+    payments = Service("payments", tables=Base.metadata, policy=SOON)
+
+    @payments.on(Placed)
+    async def charge(order: Placed, db: AsyncSession) -> Paid:
+        db.add(Charge(order_id="the same" if order.total == 3 else f"{order.order_id}-{order.total}"))
+        return Paid(order_id=f"{order.order_id}-{order.total}")
+
+    async with running(world, payments) as (app, broker, heard):
+        await publish(broker, "a-3", *(f"{key}-{n}" for key in "abc" for n in (1, 2)), "b-3", "b-4", "c-3", "c-4")
+        await app.idle()
+        letters = await dead_letters(app, "payments")
+        assert [(letter.error, letter.attempts) for letter in letters] == [("IntegrityError", 3)] * 2
+        paid = [event.partitionkey or "" for event in await log_of(broker, "shop.payments")]
+        async with app.store("payments").begin() as transaction:
+            rows = transaction.resource("driver").execute("SELECT count(*) FROM charges").fetchone()
+        assert len(paid) == len(set(paid)) == rows[0] == 9
+        dead = {f"{letter.key}-3" for letter in letters}
+        assert {name for name in paid if name.endswith("-3")} == {"a-3", "b-3", "c-3"} - dead
+        assert [f for f in heard.of("failed") if f[2] == "dead"] != []
+
+
+async def test_a_handler_that_rolls_the_whole_transaction_back_takes_no_event_of_others_along(world: VirtualWorld) -> None:
+    tables = "CREATE TABLE charged (order_id TEXT PRIMARY KEY); INSERT INTO charged VALUES ('bad')"
+    payments = Service("payments", tables=tables, policy=SOON)
+    wire: list[tuple[int, int]] = []
+    first = True
+
+    @payments.on(Placed)
+    async def charge(order: Placed, db: sqlite3.Connection) -> Paid:
+        if first:
+            raise ConnectionError
+        db.execute("INSERT OR ROLLBACK INTO charged VALUES (?)", (order.order_id,))
+        return Paid(order_id=order.order_id)
+
+    async with running(world, payments) as (app, broker, _):
+        publish_on = broker.publish
+
+        async def watched(batch: Any) -> Any:
+            async with app.store("payments").begin() as transaction:
+                [rows] = transaction.resource("driver").execute("SELECT count(*) FROM charged WHERE order_id <> 'bad'").fetchone()
+            wire.append((rows, len({message.key for message in batch})))
+            return await publish_on(batch)
+
+        await publish(broker, "a-1", "bad-1", "z-1")
+        await world.sleep(0.5)
+        first = False
+        broker.publish = watched  # type: ignore[method-assign]
+        await app.idle()
+        assert wire and all(rows >= keys for rows, keys in wire)  # no event is on the wire without its row
+        [letter] = await dead_letters(app, "payments")
+        assert (letter.key, letter.attempts, letter.error) == ("bad", 3, "StoreError")
+        assert "Leave OR ROLLBACK out" in (letter.reason or "")
+        assert {event.partitionkey for event in await log_of(broker, "shop.payments")} == {"a", "z"}
+
+
+@pytest.mark.parametrize("outside", [False, True])
+async def test_a_database_that_goes_away_between_runs_is_asked_again_with_growing_pauses(
+    world: VirtualWorld, outside: bool
+) -> None:
+    counting = Counting(outside=outside, policy=SOON)
+    counting.fails = {"a-1"}
+    async with scene(world, counting) as here:
+        await here.publish("a-1")
+        await world.sleep(0.5)
+        counting.fails = set()
+        with refusing(here.store, "take") as tried:
+            await world.sleep(60)
+        assert 6 <= len(tried) <= 20
+        assert set(here.heard.of("trouble")) == {("scheduler", "take: the database is away")}
+        await here.app.idle()
+        assert counting.seen == ["a-1"]
+
+
+async def test_the_first_pause_is_a_tenth_of_a_second_and_patience_begins_anew_after_a_success(world: VirtualWorld) -> None:
+    counting = Counting(policy=SOON)
+    async with scene(world, counting) as here:
+        for number in (1, 2):
+            times: list[float] = []
+            next_due = here.store.next_due
+
+            async def watched(names: Any, next_due: Any = next_due, times: list[float] = times) -> float | None:
+                times.append(world.monotonic())
+                if len(times) < 11:
+                    from farandole.errors import StoreError
+
+                    raise StoreError("away")
+                return await next_due(names)  # type: ignore[no-any-return]
+
+            here.store.next_due = watched  # type: ignore[method-assign]
+            scheduler = here.app._assembly.hosted["payments"].scheduler
+            assert scheduler is not None
+            await world.sleep(1.5)  # it looks once a second, and again before each pause
+            times.clear()
+            await world.sleep(100)
+            del here.store.next_due
+            for tried, (sooner, later) in enumerate(pairwise(times[:3]), 1):
+                assert later - sooner <= 0.05 * 2**8, (number, tried)
+            await here.publish(f"a-{number}")
+            await here.app.idle()
+        assert counting.seen == ["a-1", "a-2"]
+
+
+async def test_outside_reactions_run_up_to_their_concurrency_each_on_its_own(world: VirtualWorld) -> None:
+    payments, now, most = Service("payments"), {"one": 0, "two": 0}, {"one": 0, "two": 0}
+
+    async def work(name: str) -> None:
+        now[name] += 1
+        most[name] = max(most[name], now[name])
+        await world.sleep(1)
+        now[name] -= 1
+
+    @payments.on(Placed, policy=Policy(outside=True, concurrency=2))
+    async def one(order: Placed) -> None:
+        await work("one")
+
+    @payments.on(Placed, policy=Policy(outside=True, concurrency=5))
+    async def two(order: Placed) -> None:
+        await work("two")
+
+    async with running(world, payments) as (app, broker, heard):
+        begun = world.monotonic()
+        await publish(broker, *(f"k{n}-{n}" for n in range(20)))
+        await app.idle()
+        assert most == {"one": 2, "two": 5}
+        assert 10.0 <= world.monotonic() - begun < 10.5
+        assert sorted(heard.of("handled")) == [("payments.one", 1)] * 20 + [("payments.two", 1)] * 20
+
+
+async def test_with_skip_an_outside_reaction_goes_on_with_later_events_of_its_key(world: VirtualWorld) -> None:
+    seen: list[int] = []
+    failing = True
+    retry = Retry(attempts=2, delay=60.0, jitter=0.0)
+    payments = Service("payments", policy=Policy(outside=True, on_failure="skip", retry=retry))
+
+    @payments.on(Placed)
+    async def charge(order: Placed) -> None:
+        if order.total == 0 and failing:
+            raise ConnectionError
+        seen.append(order.total)
+
+    async with running(world, payments) as (app, broker, _):
+        await publish(broker, "a-0", "a-1", "a-2")
+        await world.sleep(5)
+        assert seen == [1, 2]
+        failing = False
+        await app.idle()
+        assert seen == [1, 2, 0]
+
+
+async def test_with_park_an_outside_reaction_keeps_the_order_of_its_key(world: VirtualWorld) -> None:
+    counting = Counting(outside=True, policy=SOON)
+    counting.fails = {"a-0"}
+    async with scene(world, counting) as here:
+        await here.publish("a-0", "b-0", "a-1", "a-2")
+        await world.sleep(0.5)
+        assert counting.seen == ["b-0"]
+        counting.fails = set()
+        await here.publish("a-3")
+        await here.app.idle()
+        assert counting.of("a") == ["a-0", "a-1", "a-2", "a-3"]
+
+
+async def test_the_lease_of_what_runs_is_kept_alive(world: VirtualWorld) -> None:
+    runs: list[int] = []
+    payments = Service("payments", policy=Policy(outside=True, timeout=200.0))
+
+    @payments.on(Placed)
+    async def charge(order: Placed, context: Context) -> None:
+        runs.append(context.attempt)
+        await world.sleep(100)
+
+    async with running(world, payments, options=Options(lease=3.0)) as (app, broker, heard):
+        extended: list[float] = []
+        extend = app.store("payments").extend
+
+        async def watched(rows: Any, lease: float) -> None:
+            extended.append(world.monotonic())
+            await extend(rows, lease)
+
+        app.store("payments").extend = watched  # type: ignore[method-assign]
+        await publish(broker, "a-1")
+        await world.sleep(50)
+        assert (await app.store("payments").status()).claimed == 1
+        with refusing(app.store("payments"), "extend"):
+            await world.sleep(1.5)
+        assert heard.of("trouble")[0] == ("scheduler", "extend: the database is away")
+        await app.idle()
+        assert runs == [1]
+        assert all(later - sooner == pytest.approx(1.0, abs=0.01) for sooner, later in pairwise(extended))
+
+
+async def test_a_lease_lost_mid_way_writes_nothing_of_the_first_run(world: VirtualWorld) -> None:
+    runs: list[int] = []
+    tables = "CREATE TABLE charged (order_id TEXT, attempt INTEGER)"
+    payments = Service("payments", tables=tables, policy=Policy(outside=True, timeout=100.0))
+
+    @payments.on(Placed)
+    async def charge(order: Placed, db: AsyncSession, context: Context) -> Paid:
+        from sqlalchemy import text
+
+        runs.append(context.attempt)
+        await world.sleep(10 if context.attempt == 1 else 1)
+        await db.execute(text("INSERT INTO charged VALUES (:id, :n)"), {"id": order.order_id, "n": context.attempt})
+        return Paid(order_id=order.order_id)
+
+    async with running(world, payments, options=Options(lease=2.0)) as (app, broker, heard):
+        store = app.store("payments")
+        with refusing(store, "extend"):
+            await publish(broker, "a-1")
+            await world.sleep(12)
+        await app.idle()
+        async with store.begin() as transaction:
+            rows = transaction.resource("driver").execute("SELECT * FROM charged").fetchall()
+        assert rows == [("a", 2)]
+        assert runs == [1, 2]
+        assert len(await log_of(broker, "shop.payments")) == 1
+        assert heard.of("handled") == [("payments.charge", 1)]
+
+
+async def test_a_lost_lease_makes_no_dead_letter_of_a_run_that_failed_too_late(world: VirtualWorld) -> None:
+    runs: list[int] = []
+    payments = Service("payments", policy=Policy(outside=True, timeout=100.0, retry=Retry(attempts=2)))
+
+    @payments.on(Placed)
+    async def charge(order: Placed, context: Context) -> None:
+        runs.append(context.attempt)
+        if context.attempt == 1:
+            await world.sleep(10)
+            raise ConnectionError
+
+    async with running(world, payments, options=Options(lease=2.0)) as (app, broker, heard):
+        with refusing(app.store("payments"), "extend"):
+            await publish(broker, "a-1")
+            await world.sleep(12)
+        await app.idle()
+        assert (runs, heard.of("failed")) == ([1, 2], [])
+
+
+async def test_a_failure_that_cannot_be_written_down_runs_again_when_its_lease_is_over(world: VirtualWorld) -> None:
+    counting = Counting(outside=True, policy=SOON)
+    async with scene(world, counting, options=Options(lease=2.0)) as here:
+        counting.fails = {"a-1"}
+        with refusing(here.store, "begin"):
+            await here.publish("a-1")
+            await world.sleep(0.5)
+        assert ("scheduler", "begin: the database is away") in here.heard.of("trouble")
+        counting.fails = set()
+        await here.app.idle()
+        assert counting.seen == ["a-1"]
+
+
+async def test_a_local_reaction_whose_exhausted_handler_reaches_outside(world: VirtualWorld) -> None:
+    payments, told = Service("payments", policy=SOON), []
+    payments.provide(Gateway, Gateway())
+
+    @payments.on(Placed)
+    async def charge(order: Placed) -> Paid:
+        raise ConnectionError("away")
+
+    @charge.exhausted
+    async def gave_up(order: Placed, gateway: Gateway, error: Exception, context: Context) -> PaymentFailed:
+        await world.sleep(1)
+        told.append((str(error), context.attempt))
+        return PaymentFailed(order_id=order.order_id)
+
+    async with running(world, payments) as (app, broker, heard):
+        await publish(broker, "a-1")
+        await app.idle()
+        assert told == [("ConnectionError: away", 4)]
+        [failed] = await log_of(broker, "shop.payments")
+        assert failed.type == "shop.PaymentFailed.v1"
+        [row] = await app.store("payments").fates(["/elsewhere#a-1"])
+        assert (row.state, row.reaction) == ("exhausted", "payments.charge")
+        assert heard.of("retried") == [("payments.charge", 1)] * 3
+
+
+@pytest.mark.parametrize("outside", [False, True])
+async def test_an_exhausted_handler_that_fails_is_tried_as_often_and_then_the_event_is_dead(
+    world: VirtualWorld, outside: bool
+) -> None:
+    payments, runs = Service("payments", policy=Policy(outside=outside, retry=SOON.retry)), []
+
+    @payments.on(Placed)
+    async def charge(order: Placed, context: Context) -> Paid:
+        runs.append(("charge", context.attempt))
+        raise ConnectionError("away")
+
+    @charge.exhausted
+    async def gave_up(order: Placed, context: Context) -> PaymentFailed:
+        runs.append(("gave_up", context.attempt))
+        raise ValueError("nor this")
+
+    async with running(world, payments) as (app, broker, _):
+        await publish(broker, "a-1")
+        await app.idle()
+        assert runs == [("charge", n) for n in (1, 2, 3)] + [("gave_up", n) for n in (4, 5, 6)]
+        [letter] = await dead_letters(app, "payments")
+        assert (letter.reason, letter.attempts) == ("ValueError: nor this", 6)
+        runs.clear()
+        await app.store("payments").retry_dead([letter])
+        await app.idle()
+        assert runs[0] == ("charge", 1)  # by hand, all begins anew
+
+
+async def test_a_dead_letter_that_could_not_be_read_is_read_by_a_version_that_can(world: VirtualWorld, tmp_path: object) -> None:
+    class Refunded(Event, topic="orders", key="order_id"):
+        order_id: str
+
+    def version(*, newer: bool) -> tuple[Service, list[str]]:
+        payments, seen = Service("payments", policy=SOON), []
+
+        @payments.on(Placed)
+        async def charge(order: Placed) -> None:
+            seen.append(f"charge {order.order_id}")
+
+        if newer:
+
+            @payments.on(Refunded)
+            async def local(event: Refunded) -> None:
+                seen.append(f"local {event.order_id}")
+
+            @payments.on(Refunded, policy=Policy(outside=True))
+            async def outside(event: Refunded) -> None:
+                seen.append(f"outside {event.order_id}")
+
+        return payments, seen
+
+    orders = Service("orders")
+
+    @orders.on(Paid)
+    async def place(paid: Paid) -> Placed | None: ...
+
+    broker, database = connect("memory://", world), f"sqlite:///{tmp_path}/{{service}}.db"
+    await broker.open()
+    body = b'{"specversion":"1.0","id":"r","source":"/s","type":"shop.Refunded.v1","data":{"order_id":"o-1"}}'
+    payments, seen = version(newer=False)
+
+    class Foreign(Event, of="shop.orders", name="Paid", key="order_id"):
+        order_id: str
+
+    owner = Service("orders")
+
+    @owner.on(Foreign)
+    async def place_again(paid: Foreign) -> Placed | None: ...
+
+    async with (
+        asyncio.timeout(3600),
+        opened(Choreography("shop", owner, payments), world, broker=broker, database=database) as app,
+    ):
+        await broker.publish([Message(TOPIC, "o-1", "r", "shop.Refunded.v1", body)])
+        await app.idle()
+        [letter] = await dead_letters(app, "payments")
+        assert (letter.reaction, letter.id) == ("payments.(envelope)", "r")
+        assert "unknown type" in (letter.reason or "")
+        await app.store("payments").retry_dead([letter])
+        await app.idle()
+        [again] = await dead_letters(app, "payments")  # this version still cannot
+        assert "unknown type" in (again.reason or "") and again.place == letter.place
+
+    payments, seen = version(newer=True)
+
+    @owner.on(Placed)
+    async def refund(order: Placed) -> Refunded | None: ...
+
+    async with (
+        asyncio.timeout(3600),
+        opened(Choreography("shop", owner, payments), world, broker=broker, database=database) as app,
+    ):
+        [letter] = await dead_letters(app, "payments")
+        assert await app.store("payments").retry_dead([letter]) == 1
+        await app.idle()
+        assert sorted(seen) == ["local o-1", "outside o-1"]
+        assert await dead_letters(app, "payments") == []
+        await app.broker.publish([Message(TOPIC, "o-1", "r", "shop.Refunded.v1", body)])
+        await app.idle()
+        assert len(seen) == 2  # it is known by its own id now
+
+
+async def test_a_shutdown_gives_back_what_runs_too_long_uncounted_even_if_the_first_attempt_to_say_so_fails(
+    world: VirtualWorld, tmp_path: object
+) -> None:
+    attempts: list[int] = []
+
+    def service() -> Service:
+        payments = Service("payments", policy=Policy(outside=True))
+
+        @payments.on(Placed)
+        async def charge(order: Placed, context: Context) -> None:
+            attempts.append(context.attempt)
+            await world.sleep(20 if len(attempts) == 1 else 0)
+
+        return payments
+
+    database, broker, heard = f"sqlite:///{tmp_path}/{{service}}.db", connect("memory://", world), Heard()
+    await broker.open()
+    options = Options(drain=1.0, lease=5.0)
+    async with opened(
+        Choreography("shop", service()), world, broker=broker, database=database, options=options, signals=heard
+    ) as app:
+        await broker.publish([placed("a-1")])
+        await world.sleep(0.5)
+        store = app.store("payments")
+        give_back = store.give_back
+
+        async def refuse(rows: Any) -> None:
+            from farandole.errors import StoreError
+
+            raise StoreError("away")
+
+        store.give_back = refuse  # type: ignore[method-assign]
+        assert give_back
+    assert heard.of("trouble") == [("scheduler", "away")]
+    async with opened(Choreography("shop", service()), world, broker=broker, database=database, options=options) as app:
+        await app.idle()
+    assert attempts[0] == 1 and len(attempts) == 2
+
+
+async def test_a_stop_lets_what_runs_end_and_takes_nothing_new(world: VirtualWorld) -> None:
+    seen: list[str] = []
+    payments = Service("payments", policy=Policy(outside=True, concurrency=1))
+
+    @payments.on(Placed)
+    async def charge(order: Placed) -> None:
+        await world.sleep(3)
+        seen.append(order.order_id)
+
+    async with running(world, payments) as (app, broker, heard):
+        await publish(broker, "a-1", "b-1")
+        await world.sleep(1)
+        scheduler = app._assembly.hosted["payments"].scheduler
+        assert scheduler is not None and scheduler.busy
+    assert len(seen) == 1 and heard.of("handled") == [("payments.charge", 1)]
