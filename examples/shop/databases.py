@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, NullPool, create_engine, make_url, text
+from sqlalchemy import URL, Engine, NullPool, create_engine, make_url, text
 
 from farandole import ConfigurationError
 
@@ -57,7 +57,7 @@ class Databases:
 
     def _open(self, service: str) -> Engine:
         if service == LEDGER:
-            url = make_url(f"sqlite:///{self._ledger}")
+            url = URL.create("sqlite", database=str(self._ledger))
         else:
             named = self._database if isinstance(self._database, str) else self._database[service]
             url = make_url(named.replace("{service}", service)).set(query={})  # options after the ? are the host's

@@ -171,3 +171,11 @@ def test_the_readme_draws_every_event_and_reaction():
         if edge.service != "inventory" or edge.reaction != "receive":
             assert f"{edge.service}.{edge.reaction}" in diagram
             assert edge.effect is None or edge.effect.__name__ in diagram
+
+
+def test_a_folder_may_have_any_name(tmp_path, capsys):
+    data = tmp_path / "50% off? a%20b"
+    code, told = run(capsys, "--invoices", 20, "--data", data)
+    assert (code, told["violations"]) == (0, [])
+    assert {path.name for path in data.iterdir()} >= {"broker.db", "orders.db", "gateway.db"}
+    assert [path.name for path in tmp_path.iterdir()] == [data.name]

@@ -13,6 +13,7 @@ from hashlib import blake2b
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 from farandole.errors import ConfigurationError
 from farandole.world import World
@@ -75,8 +76,8 @@ def demo(  # noqa: PLR0913 - each is a flag
         plan = shop("performance").Plan(
             invoices=read,
             stock=shelves,
-            broker=broker or f"sqlite:///{folder}/broker.db{options}",
-            database=database or f"sqlite:///{folder}/{{service}}.db{options}",
+            broker=broker or f"sqlite:///{quote(str(folder))}/broker.db{options}",
+            database=database or f"sqlite:///{quote(str(folder))}/{{service}}.db{options}",
             ledger=folder / "gateway.db",
             duplicates=duplicates,
             seed=seed,
