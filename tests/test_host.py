@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,7 +60,7 @@ async def test_times_come_from_the_configuration_unless_they_are_given(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "farandole.toml").write_text('window = "20d"\nshutdown = "7s"\nlease = "3s"\n')
-    places = {"broker": "memory://", "database": "sqlite://", "world": world}
+    places: dict[str, Any] = {"broker": "memory://", "database": "sqlite://", "world": world}
     async with farandole.open(choreography(), **places) as app:
         assert app.options == Options(window=20 * 86400.0, drain=7.0, lease=3.0)
     async with farandole.open(choreography(), **places, options=Options(drain=1.0)) as app:
