@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection, Sequence
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from statistics import median
 from typing import Any
@@ -58,9 +57,14 @@ class Forgetful:
 
     inline = True
 
-    @asynccontextmanager
-    async def begin(self, *, durable: bool = True) -> Any:
-        yield self
+    def begin(self, *, durable: bool = True) -> Forgetful:
+        return self
+
+    async def __aenter__(self) -> Forgetful:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
 
     async def blocked(self, reactions: Collection[str]) -> dict[tuple[str, str], int]:
         return {}
@@ -157,7 +161,7 @@ def main() -> None:
             farandole_us=round(median(a for a, _ in pairs) * 1e6, 2),
             lean_us=round(median(b for _, b in pairs) * 1e6, 2),
             ratio=round(median(a / b for a, b in pairs), 2),
-            target="<= 1.5",
+            target="<= 1.5" if batch == 100 else None,
         )
 
 
