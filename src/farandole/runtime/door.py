@@ -89,12 +89,13 @@ class Door:
         self._wake_relay = wake_relay
         self._pending: deque[_Pending] = deque()
         self._pump: asyncio.Task[None] | None = None
+        self._reaching_out: set[asyncio.Task[Receipt]] = set()
         self._classes = {binding.type: binding for binding in wire.by_class.values()}
 
     @property
     def busy(self) -> bool:
         """Whether commands wait or are being carried out."""
-        return bool(self._pending) or (self._pump is not None and not self._pump.done())
+        return bool(self._pending or self._reaching_out) or (self._pump is not None and not self._pump.done())
 
     async def send(
         self, command: Any, *, idempotency_key: str | None, correlation_id: str | None, traceparent: str | None
@@ -104,7 +105,10 @@ class Door:
         envelope = self._envelope(plan, command, idempotency_key, correlation_id, traceparent)
         pending = _Pending(plan, command, envelope, asyncio.get_running_loop().create_future())
         if plan.outside:
-            return await self._alone(pending)
+            task = asyncio.create_task(self._alone(pending), name=f"{plan.id} {envelope.id}")
+            self._reaching_out.add(task)
+            task.add_done_callback(self._reaching_out.discard)
+            return await asyncio.shield(task)
         self._pending.append(pending)
         if self._pump is None or self._pump.done():
             self._pump = asyncio.create_task(self._work(), name=f"{self._service} door")
@@ -112,8 +116,8 @@ class Door:
 
     async def close(self) -> None:
         """Finish what came in."""
-        if self._pump is not None:
-            await asyncio.gather(self._pump, return_exceptions=True)
+        running = [*self._reaching_out, *([self._pump] if self._pump is not None else [])]
+        await asyncio.gather(*running, return_exceptions=True)
 
     def _envelope(self, plan: Plan, command: Any, key: str | None, correlation: str | None, traceparent: str | None) -> Envelope:
         """The command as an envelope, checked against its types as if it had travelled."""
@@ -159,8 +163,13 @@ class Door:
                 raise
             done = await self._in_savepoints(some)
         for pending, receipt in done:
+            try:
+                answer = receipt or await self._repeat(pending)
+            except Exception as error:
+                self._refuse(pending, error)
+                continue
             if not pending.answer.done():
-                pending.answer.set_result(receipt or await self._repeat(pending))
+                pending.answer.set_result(answer)
 
     async def _in_one(self, some: Sequence[_Pending]) -> list[tuple[_Pending, Receipt | None]]:
         async with self._store.begin() as transaction:
