@@ -11,7 +11,7 @@ import time
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from statistics import median
-from typing import Any
+from typing import Self
 
 import msgspec
 from benchmarks.by_hand import Wired, caused, encode, read
@@ -60,7 +60,7 @@ class Forgetful:
     def begin(self, *, durable: bool = True) -> Forgetful:
         return self
 
-    async def __aenter__(self) -> Forgetful:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
