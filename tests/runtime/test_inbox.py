@@ -131,6 +131,7 @@ class Signed(Event, key="id"):
 def test_an_error_is_told_with_its_type_and_a_decision_by_its_reason() -> None:
     assert describe(ValueError("no such account")) == "ValueError: no such account"
     assert describe(ValueError()) == "ValueError"
+    assert describe(ValueError("really?")) == "ValueError: really?"
     assert describe(Reject("never valid")) == "never valid"
     assert describe(Skip("not ours")) == "not ours"
 
