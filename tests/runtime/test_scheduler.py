@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from tests.runtime.faults import FlakyBroker, Heard, refusing
@@ -18,6 +19,7 @@ from tests.runtime.test_worker import TOPIC, Counting, placed, scene
 
 from farandole import host
 from farandole.brokers.memory import connect
+from farandole.errors import StoreError
 from farandole.model.choreography import Choreography
 from farandole.model.envelope import Message
 from farandole.model.event import Event
@@ -25,6 +27,8 @@ from farandole.model.policy import Policy, Retry
 from farandole.model.service import Service
 from farandole.runtime.assembly import Options
 from farandole.runtime.context import Context
+from farandole.stores import open_store
+from farandole.stores.base import InboxRow
 from farandole.testing.virtual import VirtualWorld
 
 SOON = Policy(retry=Retry(attempts=3, delay=1.0, factor=2.0, jitter=0.0))
@@ -185,8 +189,6 @@ async def test_the_first_pause_is_a_tenth_of_a_second_and_patience_begins_anew_a
             async def watched(names: Any, next_due: Any = next_due, times: list[float] = times) -> float | None:
                 times.append(world.monotonic())
                 if len(times) < 11:
-                    from farandole.errors import StoreError
-
                     raise StoreError("away")
                 return await next_due(names)  # type: ignore[no-any-return]
 
@@ -300,8 +302,6 @@ async def test_a_lease_lost_mid_way_writes_nothing_of_the_first_run(world: Virtu
 
     @payments.on(Placed)
     async def charge(order: Placed, db: AsyncSession, context: Context) -> Paid:
-        from sqlalchemy import text
-
         runs.append(context.attempt)
         await world.sleep(10 if context.attempt == 1 else 1)
         await db.execute(text("INSERT INTO charged VALUES (:id, :n)"), {"id": order.order_id, "n": context.attempt})
@@ -507,8 +507,6 @@ async def test_a_shutdown_gives_back_what_runs_too_long_uncounted_even_if_the_fi
         give_back = store.give_back
 
         async def refuse(rows: Any) -> None:
-            from farandole.errors import StoreError
-
             raise StoreError("away")
 
         store.give_back = refuse  # type: ignore[method-assign]
@@ -534,3 +532,121 @@ async def test_a_stop_lets_what_runs_end_and_takes_nothing_new(world: VirtualWor
         scheduler = app._assembly.hosted["payments"].scheduler
         assert scheduler is not None and scheduler.busy
     assert len(seen) == 1 and heard.of("handled") == [("payments.charge", 1)]
+
+
+async def unfinished(world: VirtualWorld, url: str, *, body: bytes | None = None, runs: int = 0) -> None:
+    """A row in the inbox table whose runs began and never ended, left behind by a process that vanished."""
+    store, message = open_store(url, world), placed("a-1")
+    await store.open()
+    row = InboxRow(reaction="payments.charge", id="e", key="a", topic=TOPIC, body=body or message.body)
+    assert await store.ingest([row], lambda reaction: 10) == (1, 1)
+    for attempt in range(1, runs + 1):
+        [taken] = await store.take(["payments.charge"], 1, 1.0)
+        assert (taken.attempts, taken.crashed) == (attempt, attempt > 1)
+        await world.sleep(2)
+    await store.close()
+
+
+@pytest.mark.parametrize("outside", [False, True])
+@pytest.mark.parametrize("runs", [2, 3])
+async def test_an_event_whose_runs_never_end_is_run_as_often_as_any_other_and_not_once_more(
+    world: VirtualWorld, tmp_path: object, runs: int, outside: bool
+) -> None:
+    counting = Counting(outside=outside, policy=SOON)
+    await unfinished(world, f"sqlite:///{tmp_path}/payments.db", runs=runs)
+    async with scene(world, counting, database=f"sqlite:///{tmp_path}/{{service}}.db") as here:
+        await here.app.idle()
+        letters = await dead_letters(here.app, "payments")
+        if runs == 2:
+            assert (counting.seen, letters) == (["a-1"], [])
+        else:
+            [letter] = letters
+            assert counting.runs == []
+            assert (letter.error, letter.attempts) == ("ProcessDied", 3)
+            assert str(letter.reason).startswith("ProcessDied: 3 runs began, and the last never ended")
+            assert letter.place is not None and "test_worker.py:" in letter.place
+
+
+async def test_after_the_last_unfinished_run_it_is_the_exhausted_handlers_turn(world: VirtualWorld, tmp_path: object) -> None:
+    payments = Service("payments", policy=SOON)
+
+    @payments.on(Placed)
+    async def charge(order: Placed) -> Paid:
+        raise NotImplementedError
+
+    @charge.exhausted
+    async def gave_up(order: Placed, context: Context) -> PaymentFailed:
+        return PaymentFailed(order_id=order.order_id, reason=str(context.attempt))
+
+    await unfinished(world, f"sqlite:///{tmp_path}/payments.db", runs=3)
+    async with running(world, payments, database=f"sqlite:///{tmp_path}/{{service}}.db") as (app, broker, _):
+        await app.idle()
+        [failed] = await log_of(broker, "shop.payments")
+        assert (failed.type, b'"reason":"4"' in bytes(failed.data)) == ("shop.PaymentFailed.v1", True)
+
+
+@pytest.mark.parametrize("outside", [False, True])
+@pytest.mark.parametrize("body", [b"nonsense", b'{"specversion":"1.0","id":"e","source":"/s","type":"shop.Other.v1","data":{}}'])
+async def test_what_waits_and_cannot_be_read_any_more_is_dead_at_once(
+    world: VirtualWorld, tmp_path: object, body: bytes, outside: bool
+) -> None:
+    counting = Counting(outside=outside, policy=SOON)
+    await unfinished(world, f"sqlite:///{tmp_path}/payments.db", body=body)
+    async with scene(world, counting, database=f"sqlite:///{tmp_path}/{{service}}.db") as here:
+        await here.app.idle()
+        [letter] = await dead_letters(here.app, "payments")
+        assert (letter.error, letter.attempts, counting.runs) == ("EnvelopeError", 1, [])
+
+
+@pytest.mark.parametrize("outside", [False, True])
+async def test_a_claim_lost_before_the_run_leaves_the_event_to_whoever_has_it(world: VirtualWorld, outside: bool) -> None:
+    counting = Counting(outside=outside, policy=SOON)
+    counting.fails = {"a-1"}
+    async with scene(world, counting) as here:
+        await here.publish("a-1", "b-1")
+        await world.sleep(0.5)
+        counting.fails, take = set(), here.store.take
+
+        async def robbed(reactions: Any, limit: int, lease: float) -> list[InboxRow]:
+            rows = await take(reactions, limit, lease)
+            await here.store.give_back(rows)
+            here.store.take = take  # type: ignore[method-assign]
+            return rows
+
+        here.store.take = robbed  # type: ignore[method-assign]
+        await here.app.idle()
+        assert len(await log_of(here.broker, "shop.payments")) == 2
+        assert not await dead_letters(here.app, "payments")
+        assert here.heard.of("trouble") == []
+
+
+async def test_a_database_that_goes_away_while_the_next_wait_is_reckoned_costs_a_second(world: VirtualWorld) -> None:
+    counting = Counting(policy=SOON)
+    async with scene(world, counting) as here:
+        next_due, asked = here.store.next_due, 0
+
+        async def every_other(names: Any) -> float | None:
+            nonlocal asked
+            asked += 1
+            if asked % 2 == 0:
+                raise StoreError("away")
+            return await next_due(names)
+
+        await world.sleep(0.5)
+        here.store.next_due = every_other  # type: ignore[method-assign]
+        await world.sleep(10)
+        assert 18 <= asked <= 22 and here.heard.of("trouble") == []
+
+
+async def test_a_timeout_that_a_handler_raises_itself_keeps_its_own_words(world: VirtualWorld) -> None:
+    payments = Service("payments", policy=Policy(outside=True, retry=Retry(attempts=1)))
+
+    @payments.on(Placed)
+    async def charge(order: Placed) -> None:
+        raise TimeoutError("the gateway did not answer")
+
+    async with running(world, payments) as (app, broker, _):
+        await publish(broker, "a-1")
+        await app.idle()
+        [letter] = await dead_letters(app, "payments")
+        assert letter.reason == "TimeoutError: the gateway did not answer"

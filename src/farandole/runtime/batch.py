@@ -14,7 +14,6 @@ from typing import Any
 
 import msgspec
 
-from farandole.errors import StoreError
 from farandole.model.envelope import Envelope, Message
 from farandole.runtime.inbox import Failure, after_failure
 from farandole.runtime.plan import Plan, Suspended, outside_in_transaction, run_inline
@@ -144,8 +143,6 @@ class Batch:
             try:
                 await transaction.flush()
             except Exception as error:
-                if isinstance(error, StoreError) and not ready:
-                    raise
                 raise _Broken from error  # a flush has no culprit: savepoints find it
             if out:
                 await transaction.emit(out)
