@@ -47,14 +47,13 @@ check: lint types test ## all gates
 bench: $(DEV) ## the benchmarks; each prints its baseline
 	$(BIN)/python -m benchmarks $(ARGS)
 
-mutants: $(DEV) ## change the model line by line: does a test notice? (slow)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,mutation]"
-	$(BIN)/mutmut run
+mutants: $(DEV) ## change the runtime in small places: does a test notice? (slow; ARGS=file)
+	PYTHONPATH=src $(BIN)/python scripts/mutants.py $(or $(ARGS),$(addprefix src/farandole/runtime/,inbox.py worker.py relay.py))
 
 lock: ## resolve anew: constraints.txt, which pip reads, from a uv.lock of your own (needs uv)
 	uv lock --upgrade
 	uv export --quiet --frozen --all-extras --no-hashes --no-emit-project --no-annotate --no-header -o constraints.txt
 
 clean: ## forget everything that was built here
-	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* mutants .farandole
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* .farandole
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
