@@ -17,7 +17,18 @@ import msgspec
 
 from farandole.errors import EnvelopeError
 
-__all__ = ["Envelope", "Message", "caused_id", "decode", "decode_batch", "encode", "hashed_id", "repeated_key"]
+__all__ = [
+    "Envelope",
+    "Message",
+    "caused_id",
+    "decode",
+    "decode_batch",
+    "encode",
+    "hashed_id",
+    "parse",
+    "quotes_around",
+    "repeated_key",
+]
 
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -116,12 +127,7 @@ def decode(body: bytes) -> Envelope:
     EnvelopeError
         The bytes are no CloudEvent: the message names the attribute.
     """
-    try:
-        envelope = _decode(body)
-    except msgspec.ValidationError:
-        return _decode_foreign(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise EnvelopeError(_undecodable(error)) from None
+    envelope = parse(body)
     # Only our own way of writing comes back byte for byte; in it no key can stand twice, and there are no nulls.
     if (
         envelope.datacontenttype == _JSON
@@ -131,6 +137,30 @@ def decode(body: bytes) -> Envelope:
     ):
         return envelope
     return _decode_foreign(body)
+
+
+def parse(body: bytes) -> Envelope:
+    """As `decode`, but without looking for attributes that stand twice (`Binding.read` does that together with the data)."""
+    try:
+        return _decode(body)
+    except msgspec.ValidationError:
+        return _decode_foreign(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise EnvelopeError(_undecodable(error)) from None
+
+
+def quotes_around(envelope: Envelope) -> int | None:
+    """How many quotation marks stand outside the data where the envelope was written as we write it; None where it was not."""
+    if (
+        envelope.time is None
+        or envelope.datacontenttype != _JSON
+        or envelope.correlationid is None
+        or envelope.causationid is None
+        or envelope.partitionkey is None
+        or not envelope.depth
+    ):
+        return None
+    return 40 if envelope.traceparent is None else 44  # 4 for each of nine attributes that are text, 2 each for depth and data
 
 
 def decode_batch(body: bytes) -> list[Envelope]:

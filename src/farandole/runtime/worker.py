@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 from farandole.brokers.base import Consumer, Delivery
 from farandole.errors import BrokerClosed, BrokerError, EnvelopeError, StoreError
-from farandole.model.envelope import Envelope, decode
+from farandole.model.envelope import Envelope, parse
 from farandole.model.wire import Binding
 from farandole.runtime.batch import Batch, Work, row_of
 from farandole.runtime.lanes import Lane
@@ -80,7 +80,7 @@ class Reader:
             try:
                 if len(body) > longest:
                     raise EnvelopeError(f"too large: {len(body):,} bytes; the limit is {longest:,}")
-                envelope = decode(body)
+                envelope = parse(body)
             except EnvelopeError as error:
                 dead += self._undecodable(delivery, str(error))
                 continue
@@ -96,7 +96,7 @@ class Reader:
             key = envelope.partitionkey or delivery.key or id
             for binding, plans in routes:
                 try:
-                    event = binding.decode(bytes(envelope.data))
+                    event = binding.read(envelope, body)
                 except EnvelopeError as error:
                     dead += [_unfit(plan, id, key, delivery, error) for plan in plans]
                     continue
