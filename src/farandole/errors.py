@@ -112,7 +112,7 @@ class CommandRefused(FarandoleError):
         self.reason = reason
 
 
-class Reject(Exception):  # noqa: N818 - a decision that a handler raises, not a fault
+class Reject(Exception):
     """Raise in a reaction: this event can never be handled, do not retry.
 
     Runs the reaction's `exhausted` handler if it has one; otherwise the event becomes a dead letter at once.
@@ -124,7 +124,7 @@ class Reject(Exception):  # noqa: N818 - a decision that a handler raises, not a
         self.reason = reason
 
 
-class Skip(Exception):  # noqa: N818 - a decision that a handler raises, not a fault
+class Skip(Exception):
     """Raise in a reaction: leave this event alone, and write down why. It is not retried and no dead letter."""
 
     def __init__(self, reason: str) -> None:
