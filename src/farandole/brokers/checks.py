@@ -6,10 +6,11 @@ from collections.abc import Collection
 from datetime import datetime
 from urllib.parse import parse_qsl
 
-from farandole.brokers.base import Subscription
+from farandole.brokers.base import PublishResult, Subscription
 from farandole.errors import ConfigurationError
+from farandole.model.envelope import Message
 
-__all__ = ["DEFAULT_PARTITIONS", "check_subscription", "parse_url", "partition_count", "retention_seconds"]
+__all__ = ["DEFAULT_PARTITIONS", "check_subscription", "parse_url", "partition_count", "retention_seconds", "too_large"]
 
 DEFAULT_PARTITIONS = 12
 _MOST_PARTITIONS = 1024
@@ -87,3 +88,9 @@ def check_subscription(subscription: Subscription) -> None:
         raise ConfigurationError(f"{subscription}: start= needs an aware datetime, such as datetime.now(UTC)")
     if isinstance(start, str) and start not in ("beginning", "end"):
         raise ConfigurationError(f'{subscription}: start= is "beginning", "end", an offset or an aware datetime')
+
+
+def too_large(message: Message, largest: int) -> PublishResult | None:
+    """The refusal of a message whose body is larger than a broker takes; None where it fits."""
+    size = len(message.body)
+    return PublishResult(f"{message.id}: {size} bytes; this broker takes {largest}", permanent=True) if size > largest else None
