@@ -283,3 +283,23 @@ async def test_a_claim_whose_holder_vanished_is_taken_over_when_its_lease_ends(w
 
 async def _nothing(*arguments: object) -> None:
     """No sign of life."""
+
+
+async def test_outside_reactions_that_are_due_at_once_begin_in_the_order_of_their_declaration(world: VirtualWorld) -> None:
+    """In every process: the order of a set of names would differ from one to the next."""
+    payments, begun = Service("payments", policy=Policy(outside=True)), []
+    names = [f"reaction_{number}" for number in range(12)]
+
+    def declare(name: str) -> None:
+        async def handler(order: Placed) -> None:
+            begun.append(name)
+
+        handler.__name__ = name
+        payments.on(Placed)(handler)
+
+    for name in names:
+        declare(name)
+    async with opened(shop(payments), world) as app:
+        await app.send(Place(order_id="a-1"))
+        await app.idle()
+    assert begun == names

@@ -65,11 +65,11 @@ class Scheduler:
         self._wake_relay = wake_relay
         self._lease = lease
         self._unread = f"{service}.(envelope)"
-        self.names = frozenset((*plans, self._unread))
-        self._alone = frozenset(
+        self.names = (*plans, self._unread)  # in the order of declaration: that of a set differs from process to process
+        self._alone = tuple(
             id for id, plan in plans.items() if plan.outside or (plan.exhausted is not None and plan.exhausted.outside)
         )
-        self._together = self.names - self._alone
+        self._together = tuple(name for name in self.names if name not in self._alone)
         self._running: dict[asyncio.Task[None], InboxRow] = {}
         self._stopping = False
         self._trouble = 0
