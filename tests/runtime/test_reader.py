@@ -163,6 +163,11 @@ def test_what_is_larger_than_the_limit_is_not_decoded() -> None:
     assert letter.reason == f"too large: {len(large.body)} bytes; the limit is {len(fits.body)}"
 
 
+def test_a_reader_that_is_not_told_otherwise_reports() -> None:
+    _, [letter] = Reader("payments", [], {}, Limits()).read([Delivery("shop.orders", 0, 1, b"junk")])
+    assert letter.reaction == "payments.(envelope)"
+
+
 def test_only_the_first_lane_of_a_service_reports_what_no_reaction_can_be_blamed_for() -> None:
     reader = listening(reports=False)
     broken = Delivery("shop.orders", 0, 1, b"junk")

@@ -111,8 +111,10 @@ async def test_at_most_a_hundred_are_fetched_at_a_time_with_a_second_to_wait_for
         waits = [later - sooner for (sooner, _), (later, _) in pairwise(here.broker.fetched)]
         assert waits and all(wait == pytest.approx(1.0, abs=0.01) for wait in waits)
         here.broker.fetched.clear()
+        begun = world.monotonic()
         await here.publish(*(f"k{n}-{n}" for n in range(250)))
         await here.app.idle()
+        assert world.monotonic() - begun < 0.5  # no pause between batches
         assert {limit for _, limit in here.broker.fetched} == {100}
         assert [len(ids) for ids in here.broker.acknowledged] == [100, 100, 50]
         assert len(counting.seen) == 250
