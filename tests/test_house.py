@@ -24,7 +24,7 @@ BASE = {"errors", "world", "process", "bell"}
 CONTRACTS = {"brokers.base", "stores.base"}
 PURE = BASE | {"model", "schema"}
 RUNTIME = PURE | CONTRACTS | {"runtime"}
-PLUGINS = {"observe", "sourcing", "sagas", "security", "rehearse"}
+PLUGINS = {"observe", "sourcing", "sagas", "security"}
 HOST = RUNTIME | PLUGINS | {"brokers", "stores", "config", "host"}
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -45,7 +45,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     **{plugin: RUNTIME | {plugin} for plugin in PLUGINS},
     "host": HOST,
     "testing": HOST | {"testing"},
-    "cli": HOST | {"cli", "checks", "manifest", "testing", ""},
+    "rehearse": HOST | {"testing", "rehearse"},
+    "cli": HOST | {"cli", "checks", "manifest", "testing", "rehearse", ""},
     "web": HOST | {"web", "checks", "manifest", ""},
     "": BASE | {"model", "host", "runtime"},  # the public names
 }

@@ -46,10 +46,10 @@ class Log:
     partitions:
         How many partitions each topic has.
     make_group:
-        Makes the account of a new group.
+        Makes the account of a new group, from its name and the number of partitions.
     """
 
-    def __init__(self, partitions: int, make_group: Callable[[int], Group] | None = None) -> None:
+    def __init__(self, partitions: int, make_group: Callable[[str, int], Group] | None = None) -> None:
         self.partitions = partitions
         self.topics: dict[str, list[Partition]] = {}
         self.groups: dict[str, Group] = {}
@@ -92,7 +92,7 @@ class Log:
             return None
         group = self.groups.get(subscription.group)
         if group is None:
-            group = self.groups[subscription.group] = self._make_group(self.partitions)
+            group = self.groups[subscription.group] = self._make_group(subscription.group, self.partitions)
         for key, lane in self.lanes(subscription).items():
             group.lanes.setdefault(key, lane)
         return group
@@ -113,7 +113,8 @@ class Log:
 class Group:
     """The members of a group, who owns which partition, and how far the group is."""
 
-    def __init__(self, partitions: int) -> None:
+    def __init__(self, name: str, partitions: int) -> None:
+        self.name = name
         self.partitions = range(partitions)
         self.members: list[Member] = []
         self.lanes: dict[tuple[str, int], Lane] = {}
