@@ -22,6 +22,7 @@ from farandole.brokers.base import Broker, Subscription
 from farandole.model.wire import Wire
 from farandole.rehearse.loop import RehearsalLoop
 from farandole.rehearse.trace import Trace
+from farandole.rehearse.wire import TracedBroker
 from farandole.rehearse.world import RehearsalWorld
 
 INVOICES = [Invoice(i.number, i.customer_id, i.country, i.day, i.sequence, i.lines[:3]) for i in generate(6, seed=3)]
@@ -37,7 +38,7 @@ def rehearse(seed: int) -> tuple[Trace, int, str]:
     outcomes: list[str] = []
 
     async def program() -> str:
-        broker = open_broker("memory://", world)
+        broker = TracedBroker(open_broker("memory://", world), world)
         await broker.open()
         async with host.open(shop, broker=broker, database="sqlite://", world=world) as app:
             await fill_shelves(app, STOCK)

@@ -8,12 +8,20 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from tests.rehearse.shop_program import INVOICES
+from tests.runtime.kit import PaymentFailed, Place, Placed, opened, shop
 
+from farandole.brokers import open_broker
+from farandole.brokers.base import Subscription
+from farandole.model.envelope import Message
+from farandole.model.service import Service
 from farandole.rehearse.loop import RehearsalLoop
-from farandole.rehearse.trace import difference
+from farandole.rehearse.trace import Entry, difference
+from farandole.rehearse.wire import TracedBroker
+from farandole.rehearse.world import RehearsalWorld
 
 SEEDS = 30
 ROOT = Path(__file__).parents[2]
@@ -112,6 +120,45 @@ def test_task_groups_wait_and_all_tasks_do_not_follow_addresses() -> None:
     assert len(set(outputs[0].splitlines())) == 5
 
 
+GARBAGE = """
+import asyncio, gc, sys
+from farandole.rehearse.loop import RehearsalLoop
+
+gc.set_threshold(int(sys.argv[1]))
+
+async def numbers():
+    try:
+        yield 1
+    finally:
+        await asyncio.sleep(0.001)
+
+async def drop():
+    circle = [numbers()]
+    circle.append(circle)
+    await anext(circle[0])
+
+async def main():
+    for _ in range(50):
+        await drop()
+        await asyncio.sleep(0.01)
+
+loop = RehearsalLoop(1)
+loop.play(main())
+print(loop.trace.digest, gc.isenabled())
+"""
+
+
+@pytest.mark.real_time
+def test_when_garbage_is_collected_changes_nothing() -> None:
+    outputs = []
+    for threshold in (1, 100_000):
+        command = [sys.executable, "-c", GARBAGE, str(threshold)]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+        outputs.append(subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout)
+    assert outputs[0] == outputs[1]
+    assert outputs[0].endswith("True\n")
+
+
 # --- what a user may do wrong is found by comparing
 
 
@@ -134,3 +181,49 @@ def test_two_runs_of_a_program_that_asks_the_outside_differ_and_the_place_is_tol
     assert found is not None
     assert (found.index, found.first, found.second) == (2, (3.0, "", "step main"), (3.5, "", "step main"))
     assert traced(lambda: 1.0).trace.digest == traced(lambda: 1.0).trace.digest
+
+
+def published(number: Callable[[], str], seed: int) -> list[Entry]:
+    """The trace of a service that puts a number of its own into its event."""
+    loop = RehearsalLoop(seed)
+    world = RehearsalWorld(loop, "node")
+    payments = Service("payments")
+
+    @payments.on(Placed)
+    async def pay(order: Placed) -> PaymentFailed:
+        return PaymentFailed(order_id=order.order_id, reason=number())
+
+    async def program() -> None:
+        broker = TracedBroker(open_broker("memory://", world), world)
+        await broker.open()
+        async with opened(shop(payments), world, broker=broker) as app:
+            await app.send(Place(order_id="a-1"))
+            await app.idle()
+        await broker.close()
+
+    loop.play(program())
+    return loop.trace.entries
+
+
+def test_a_number_from_outside_is_found_by_comparing_two_runs_as_soon_as_it_is_published() -> None:
+    assert difference(published(lambda: "fixed", 3), published(lambda: "fixed", 3)) is None
+    found = difference(published(lambda: str(uuid4()), 3), published(lambda: str(uuid4()), 3))
+    assert found is not None
+    assert found.first is not None
+    assert found.first[2].startswith("publish shop.PaymentFailed.v1 ")
+
+
+async def test_a_traced_broker_is_the_broker_itself_with_what_it_refuses_in_the_trace() -> None:
+    loop = RehearsalLoop()
+    world = RehearsalWorld(loop, "node")
+    inner = open_broker("memory://", world)
+    broker = TracedBroker(inner, world)
+    too_large = Message("shop.orders", "k", "id-1", "shop.Placed.v1", b"x" * (inner.capabilities.max_bytes + 1))
+    await broker.open()
+    assert broker.capabilities == inner.capabilities
+    [result] = await broker.publish([too_large])
+    assert result.permanent
+    assert await broker.lag(Subscription("g", ("shop.orders",))) == 0
+    await broker.close()
+    assert [what for _, _, what in loop.trace.entries if what.startswith("refused")] == [f"refused id-1: {result.error}"]
+    loop.close()

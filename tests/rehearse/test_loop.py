@@ -317,13 +317,22 @@ def test_async_generators_are_finalized_in_the_run() -> None:
 def test_the_trace_ends_with_the_program_and_errors_that_nobody_looked_at_are_kept() -> None:
     loop = RehearsalLoop()
 
+    async def fail() -> None:
+        task = asyncio.current_task()  # a circle, which only the garbage collector would find
+        raise LookupError(task)
+
     async def program() -> int:
         asyncio.get_running_loop().call_soon(lambda: 1 / 0)
+        asyncio.create_task(fail(), name="unseen")  # noqa: RUF006 - nobody looks at it
+        seen = asyncio.create_task(fail())
+        await asyncio.wait([seen])
+        seen.exception()
         await asyncio.sleep(0.1)
         return loop.trace.count
 
     assert loop.play(program()) == loop.trace.count
-    assert [type(context["exception"]) for context in loop.unhandled] == [ZeroDivisionError]
+    assert [type(context["exception"]) for context in loop.unhandled] == [ZeroDivisionError, LookupError]
+    assert loop.unhandled[1]["task"].get_name() == "unseen"
     assert loop.is_closed()
 
 

@@ -125,6 +125,7 @@ class RehearsalLoop(asyncio.BaseEventLoop):
                     result: T = self.run_until_complete(self.create_task(main, name="main"))
                 finally:
                     self.trace.sealed = True
+                    self._look_at_errors()
                     left = self._unwind()
                     self.close()
         finally:
@@ -286,6 +287,15 @@ class RehearsalLoop(asyncio.BaseEventLoop):
 
     def _tasks(self) -> str:
         return _indented(self.waiting())
+
+    def _look_at_errors(self) -> None:
+        """Tell the errors of tasks that nobody looked at: Python tells them when it collects garbage, which may be never."""
+        for task in self._living:
+            if task.done() and task._log_traceback:
+                task._log_traceback = False
+                self.call_exception_handler(
+                    {"message": "nobody looked at the error of a task", "exception": task.exception(), "task": task}
+                )
 
     def _unwind(self) -> list[str]:
         """Cancel what is left, again where it does not end at once; its `finally` blocks run. Gives what is still there."""

@@ -60,6 +60,10 @@ class RehearsalWorld(World):
     def point(self, name: str) -> None:
         self._loop.point(self.node, name)
 
+    def note(self, what: str) -> None:
+        """Write something into the trace, so that two runs that differ in it are told apart."""
+        self._loop.note(self.node, what)
+
     def start(self, coroutine: Coroutine[Any, Any, T], *, name: str | None = None) -> asyncio.Task[T]:
         """Run a coroutine as a task of this node, with all the tasks that it starts."""
         context = copy_context()
