@@ -177,11 +177,13 @@ async def test_a_database_that_is_away_for_a_minute_loses_nothing_and_order_is_k
     async with scene(world, counting) as here:
         with refusing(here.store, "begin", "ingest", "take", "next_due", "waiting"):
             await here.publish("a-1", "b-1", "a-2")
+            await world.sleep(0.001)
+            assert [sorted(ids) for ids in here.broker.released] == [["a-1", "a-2", "b-1"]]  # at once, and once
             await world.sleep(30)
             await here.publish("a-3", "b-2")
             await world.sleep(30)
             assert counting.seen == [] and here.broker.acknowledged == []
-            assert sorted(here.broker.released[0]) == ["a-1", "a-2", "b-1"]
+            assert len(here.broker.released) == len([1 for who, _ in here.heard.of("trouble") if who == GROUP])
             assert await here.lag() == 5
         await here.app.idle()
         assert (counting.of("a"), counting.of("b")) == (["a-1", "a-2", "a-3"], ["b-1", "b-2"])
@@ -251,6 +253,18 @@ async def abandoned(broker: FlakyBroker, *names: str) -> None:
     await member.close()
 
 
+async def test_the_scheduler_hears_of_what_failed_and_runs_it_when_it_is_due(world: VirtualWorld) -> None:
+    counting = Counting(policy=Policy(retry=Retry(attempts=2, delay=0.3, jitter=0.0)))
+    counting.fails = {"a-1"}
+    async with scene(world, counting) as here:
+        await world.sleep(1.05)  # it looks by itself once a second only
+        await here.publish("a-1")
+        await world.sleep(0.2)
+        assert counting.runs == ["a-1"]
+        await world.sleep(0.15)
+        assert counting.runs == ["a-1", "a-1"]
+
+
 async def test_what_a_vanished_consumer_may_have_begun_goes_through_the_table(world: VirtualWorld) -> None:
     counting, broker = Counting(), FlakyBroker(world)
     await broker.open()
@@ -262,6 +276,7 @@ async def test_what_a_vanished_consumer_may_have_begun_goes_through_the_table(wo
             "local"
         }  # the scheduler's word: runs are counted before they begin
         assert sum(count for _, count in here.heard.of("handled")) == 3  # type: ignore[misc]
+        assert here.heard.of("duplicates") == []
         await here.publish("a-3")
         await here.app.idle()
         assert counting.of("a") == ["a-1", "a-2", "a-3"]
