@@ -100,14 +100,20 @@ def test_a_done_callback_has_run_before_whoever_awaits_the_task_goes_on() -> Non
 
 
 def test_a_timer_that_cancels_a_task_is_a_plain_callback() -> None:
-    async def program() -> str:
-        task = asyncio.create_task(asyncio.sleep(10.0))
-        asyncio.get_running_loop().call_later(1.0, task.cancel)
+    loop = RehearsalLoop()
+
+    async def program() -> bool:
+        task = asyncio.create_task(asyncio.sleep(10.0), name="sleeper")
+        loop.call_later(1.0, task.cancel)
         with contextlib.suppress(asyncio.CancelledError):
             await task
-        return f"{asyncio.get_running_loop().time():g} {task.cancelled()}"
+        return task.cancelled()
 
-    assert play(program) == "1 True"
+    assert loop.play(program())
+    assert [(time, what) for time, _, what in loop.trace.entries if "sleeper" in what] == [
+        (0.0, "step sleeper"),
+        (1.0, "step sleeper"),
+    ]
 
 
 # --- time
@@ -207,6 +213,32 @@ def test_a_loop_that_awaits_without_time_passing_is_cut_with_the_tasks_that_run(
 
     with pytest.raises(EndlessLoop, match=r"1000 steps ran and no time passed: main \(100[01] steps\)"):
         play(program, patience=1000)
+
+
+def test_what_has_time_between_may_go_on_and_only_the_steps_since_then_are_told() -> None:
+    async def program() -> None:
+        for _ in range(300):
+            await asyncio.sleep(0.001)
+            for _ in range(10):
+                await asyncio.sleep(0)
+        while True:  # noqa: ASYNC110 - for ever
+            await asyncio.sleep(0)
+
+    with pytest.raises(EndlessLoop, match=r"time passed: main \(100[01] steps\)"):
+        play(program, patience=1000)
+
+
+def test_many_steps_may_pass_many_crash_points_together() -> None:
+    loop = RehearsalLoop(patience=100)
+
+    async def program() -> int:
+        for _ in range(10):
+            for _ in range(60):
+                loop.point("node", "store.find:before")
+            await asyncio.sleep(0)
+        return loop.steps
+
+    assert loop.play(program()) == 11
 
 
 def test_a_loop_that_only_passes_crash_points_is_cut_with_its_place() -> None:
@@ -312,6 +344,31 @@ def test_async_generators_are_finalized_in_the_run() -> None:
     with pytest.raises(asyncio.CancelledError):
         play(program)
     assert ended == ["finally", "1", "finally"]
+
+
+def test_async_generators_that_are_left_behind_end_in_an_order_that_the_seed_decides_and_not_their_addresses() -> None:
+    held: list[AsyncIterator[int]] = []  # so that those of the second run lie elsewhere
+
+    def order(seed: int) -> list[int]:
+        ended: list[int] = []
+
+        async def numbers(number: int) -> AsyncIterator[int]:
+            try:
+                yield number
+            finally:
+                ended.append(number)
+
+        async def program() -> None:
+            left = [numbers(number) for number in range(30)]
+            held.extend(left)
+            for generator in left:
+                await anext(generator)
+
+        play(program, seed)
+        return ended
+
+    assert sorted(order(1)) == list(range(30))
+    assert order(1) == order(1) != order(2)
 
 
 def test_the_trace_ends_with_the_program_and_errors_that_nobody_looked_at_are_kept() -> None:

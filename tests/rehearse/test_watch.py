@@ -41,6 +41,7 @@ from farandole.rehearse.modules import changes, snapshot
 from farandole.rehearse.watch import Watch
 from farandole.rehearse.world import RehearsalWorld
 from farandole.runtime.context import Context
+from farandole.world import World
 
 
 def watched(use: Callable[[], Any], **options: Any) -> list[str]:
@@ -122,6 +123,12 @@ def test_seeded_chance_given_times_logging_and_the_world_are_let_be() -> None:
     with Watch(loop) as watch:
         loop.play(program())
     assert watch.findings == []
+
+
+def test_the_real_world_that_a_fake_was_given_by_mistake_is_told() -> None:
+    [told] = watched(lambda: World().time())
+    assert told.startswith(f"{__file__}:")
+    assert "uses time.time()" in told
 
 
 def test_what_happens_beside_the_run_is_let_be() -> None:
@@ -313,6 +320,18 @@ def test_each_kind_of_state_is_seen(kind: str) -> None:
     assert change(state, lambda: None) == []
     [told] = change(state, act)
     assert told.startswith(f"{name} changed while it ran: it was ")
+
+
+def test_what_one_module_imports_from_another_is_told_once() -> None:
+    cache: list[int] = []
+    modules = {"first": module(CACHE=cache, Counter=Counter), "second": module(CACHE=cache, Counter=Counter)}
+    before = snapshot(modules)
+    cache.append(1)
+    Counter.seen.append("a")
+    try:
+        assert [found.name for found in changes(before, snapshot(modules))] == ["first.CACHE"]
+    finally:
+        Counter.seen.clear()
 
 
 def test_a_long_value_is_shown_where_it_changed() -> None:

@@ -27,7 +27,7 @@ from typing import Any, NoReturn, Self
 
 from farandole.rehearse.cuts import FAKE, OutsideWorld
 from farandole.rehearse.loop import RehearsalLoop
-from farandole.rehearse.places import calling_place, is_own, is_users, user_place
+from farandole.rehearse.places import calling_place, is_users, user_place
 
 __all__ = ["Finding", "Watch"]
 
@@ -174,7 +174,7 @@ def _to_blame(frame: FrameType) -> str | None:
             return f"{file}:{above.f_lineno}"
         if file.endswith(_DEFAULTS):  # SQLAlchemy calls what the user gave it as a default
             return user_place(above) or "the default of a column"
-        if is_own(file) or any(name in file for name in _FRAMEWORKS):
+        if any(name in file for name in _FRAMEWORKS):
             return None
         above = above.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
