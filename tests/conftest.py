@@ -7,8 +7,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from farandole.testing import virtual
+
+# How fast an example runs says nothing here: other work shares the machine.
+_BASE = settings.get_profile("ci" if os.environ.get("CI") else "default")  # in CI, the same examples each time
+settings.register_profile("house", _BASE, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -16,7 +16,7 @@ from tests.cli.kit import CAFE, Project
 
 import farandole
 
-PATIENCE = 30  # seconds until a process that hangs is a failure
+PATIENCE = 120  # seconds until a process that hangs is a failure
 STARTED = "running; Ctrl-C stops"
 
 

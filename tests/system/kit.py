@@ -20,7 +20,7 @@ from farandole.model.wire import Wire
 from farandole.runtime.lanes import lanes_of
 from farandole.stores import open_store
 
-PATIENCE = 60  # seconds until a process that hangs is a failure
+PATIENCE = 120  # seconds until a process that hangs is a failure
 RUNNING = "running; Ctrl-C stops"
 ROOT = Path(__file__).parents[2]
 

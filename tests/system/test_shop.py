@@ -54,7 +54,7 @@ async def test_processes_that_are_killed_at_random_lose_nothing_and_charge_nobod
         await fill_shelves(app, stock)
         keepers = [await stack.enter_async_context(supervised(here, *services)) for services in SHARES]
         reaper = Reaper(keepers)
-        await submit(app, invoices, databases=databases, world=world, timeout=40.0, done=reaper.done)
+        await submit(app, invoices, databases=databases, world=world, timeout=120.0, done=reaper.done)
         await until_settled(shop, f"sqlite:///{file}", here.database)
 
         numbers = [invoice.number for invoice in invoices]
