@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from tests.runtime.faults import FlakyBroker, Heard
-from tests.runtime.kit import Paid, Placed, dead_letters, log_of, opened
-from tests.runtime.test_worker import GROUP, Counting, placed, scene
+from tests.runtime.kit import Paid, Placed, dead_letters, log_of
+from tests.runtime.scene import GROUP, Counting, placed, running, scene
 
-from farandole import host
 from farandole.errors import Skip
-from farandole.model.choreography import Choreography
 from farandole.model.policy import Policy, Retry
 from farandole.model.service import Service
 from farandole.testing.virtual import VirtualWorld
@@ -31,14 +24,6 @@ class Charge(Base):
     __tablename__ = "charges"
     id: Mapped[str] = mapped_column(primary_key=True)
     note: Mapped[str]
-
-
-@asynccontextmanager
-async def running(world: VirtualWorld, service: Service) -> AsyncIterator[tuple[host.App, FlakyBroker, Heard]]:
-    broker, heard = FlakyBroker(world), Heard()
-    await broker.open()
-    async with asyncio.timeout(36_000), opened(Choreography("shop", service), world, broker=broker, signals=heard) as app:
-        yield app, broker, heard
 
 
 def flushing(policy: Policy = LATER) -> tuple[Service, set[str], list[str]]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.runtime.faults import Heard, refusing
 from tests.runtime.kit import dead_letters
-from tests.runtime.test_worker import Counting, placed, scene
+from tests.runtime.scene import Counting, placed, scene
 
 from farandole.model.policy import Policy, Retry
 from farandole.runtime.assembly import Options
