@@ -19,7 +19,14 @@ class World:
     """The real world. Subclass and override to simulate another.
 
     Times are in seconds unless a name says otherwise.
+
+    Attributes
+    ----------
+    simulated:
+        Whether databases ask it for SQL's own clock and chance as well, such as CURRENT_TIMESTAMP and random().
     """
+
+    simulated = False
 
     def time(self) -> float:
         """Wall-clock time, in seconds since 1970 (UTC)."""

@@ -7,8 +7,9 @@
 Threads, sockets, processes and real pauses are refused: the run is cut where it reaches for them. Clock and chance are only told,
 since a run can go on; looking for them makes a run slower by half, so one run of many is enough.
 
-Not seen: what C code asks by itself (`default_factory=time.time`), `time.strftime` and `time.localtime` of now, SQL's own clock and
-chance, and the order of a set of strings. Comparing the traces of two processes with different PYTHONHASHSEED finds the last.
+Not seen: what C code asks by itself (`default_factory=time.time`), `time.strftime` and `time.localtime` of now, and the order of a
+set of strings. Comparing the traces of two processes with different PYTHONHASHSEED finds the last. SQL's own clock and chance need
+no watching: the SQLite store answers them from the world.
 """
 
 from __future__ import annotations

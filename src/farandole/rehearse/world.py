@@ -36,6 +36,8 @@ class RehearsalWorld(World):
         How far the node's wall clock is ahead, in seconds. The clock for waiting has none.
     """
 
+    simulated = True
+
     def __init__(self, loop: RehearsalLoop, node: str, *, skew: float = 0.0) -> None:
         self.node = node
         self.skew = skew

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from farandole.errors import ConfigurationError, StoreBusy, StoreError
 from farandole.stores.sqlite.guard import OwnedConnection
+from farandole.stores.sqlite.simulated import answer_from
 from farandole.stores.sqlite.statements import Statement
 from farandole.world import World
 
@@ -46,6 +47,8 @@ class Database:
     ----------
     path:
         The file; None: a database in memory, which has one connection for reading and writing.
+    world:
+        Whom its connections ask for SQL's clock and chance, where it is simulated.
 
     Raises
     ------
@@ -53,8 +56,9 @@ class Database:
         The file cannot be opened, or is no SQLite database.
     """
 
-    def __init__(self, path: str | None) -> None:
+    def __init__(self, path: str | None, world: World) -> None:
         self.path = path
+        self._world = world
         self.name = path or "the database in memory"
         self.lock = asyncio.Lock()
         self.loop = asyncio.get_running_loop()
@@ -62,19 +66,19 @@ class Database:
         self.users = 0
         self.closed = False
         self.level = -1
-        self.writer: OwnedConnection = _connect(path or ":memory:")
+        self.writer: OwnedConnection = _connect(path or ":memory:", world)
         self.cursor = sqlite3.Cursor(self.writer)
         self.reader: OwnedConnection | None = None
 
     @classmethod
-    def share(cls, path: str | None) -> Database:
+    def share(cls, path: str | None, world: World) -> Database:
         """The database of a path: the one that is open already, or a new one. Each sharer calls `leave`."""
         if path is None:
-            database = cls(None)
+            database = cls(None, world)
         else:
             known = _open.get(path)
             if known is None or known.closed or known.loop is not asyncio.get_running_loop():
-                known = _open[path] = cls(path)
+                known = _open[path] = cls(path, world)
             database = known
         database.users += 1
         return database
@@ -103,10 +107,10 @@ class Database:
     def open_reader(self) -> None:
         """Open the connection for reads outside the writer's transaction; the file must be in WAL mode by now."""
         if self.path is not None and self.reader is None:
-            self.reader = _connect(self.path)
+            self.reader = _connect(self.path, self._world)
 
 
-def _connect(path: str) -> OwnedConnection:
+def _connect(path: str, world: World) -> OwnedConnection:
     if sqlite3.sqlite_version_info < (3, 35):
         raise ConfigurationError(
             f"Python is linked to SQLite {sqlite3.sqlite_version}; 3.35 or newer is needed. Use a newer Python"
@@ -119,6 +123,8 @@ def _connect(path: str) -> OwnedConnection:
         raise ConfigurationError(f"cannot open the database {path}: {error}. {_remedy(path)}") from error
     connection.create_function("regexp", 2, _regexp, deterministic=True)
     connection.create_function("floor", 1, math.floor, deterministic=True)
+    if world.simulated:
+        answer_from(world, connection)
     return connection.guarded()
 
 
@@ -158,7 +164,7 @@ class Access:
     def __init__(self, path: str | None, world: World, level: int) -> None:
         self.world = world
         self.level = level
-        self.database = Database.share(path)
+        self.database = Database.share(path, world)
 
     async def prepare(self) -> None:
         """Put the file into WAL mode, in which readers and the writer do not wait for each other."""
