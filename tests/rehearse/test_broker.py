@@ -77,8 +77,8 @@ async def consume(broker: Broker, world: World, seen: list[str]) -> None:
 
 
 async def bad_day(cluster: Cluster, world: World, *, consumers: int = 3) -> tuple[list[Message], list[str]]:
-    """A publisher and a group of consumers, each on its own connection; healed after two minutes, and read to the end."""
-    sent = [Message("t", f"k{n % 8}", f"m{n}", "T", f"body {n}".encode()) for n in range(200)]
+    """A publisher and a group of consumers, each on its own connection; healed after a minute, and read to the end."""
+    sent = [Message("t", f"k{n % 8}", f"m{n}", "T", f"body {n}".encode()) for n in range(100)]
     seen: list[str] = []
 
     async def connected() -> SimulatedBroker:
@@ -89,7 +89,7 @@ async def bad_day(cluster: Cluster, world: World, *, consumers: int = 3) -> tupl
     watching = await connected()
     publishing = asyncio.create_task(publish_all(await connected(), world, sent))
     consuming = [asyncio.create_task(consume(await connected(), world, seen)) for _ in range(consumers)]
-    await world.sleep(120)
+    await world.sleep(60)
     cluster.heal()
     async with asyncio.timeout(120):
         await publishing
