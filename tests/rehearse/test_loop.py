@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from farandole.bell import Bell
 from farandole.rehearse.cuts import REFUSED, Cut, Deadlock, EndlessLoop, OutOfTime, OutsideWorld
 from farandole.rehearse.loop import RehearsalLoop
 
@@ -55,6 +56,22 @@ def test_the_seed_decides_which_task_goes_on_and_the_same_seed_decides_the_same(
     assert len(set(orders.values())) > len(SEEDS) // 2
     assert {order[0] for order in orders.values()} == set("abc")
     assert orders == {seed: play(three_tasks, seed) for seed in SEEDS}
+
+
+def test_whoever_always_chooses_the_first_has_the_order_of_asyncio() -> None:
+    class First(RehearsalLoop):
+        def choose(self, count: int) -> int:
+            return 0
+
+    async def callbacks_and_tasks() -> str:
+        said: list[str] = []
+        loop = asyncio.get_running_loop()
+        for name in "xyz":
+            loop.call_soon(said.append, name)
+            asyncio.create_task(asyncio.sleep(0)).add_done_callback(lambda _, name=name: said.append(name.upper()))
+        return await three_tasks() + "".join(said)
+
+    assert First().play(callbacks_and_tasks()) == asyncio.run(callbacks_and_tasks()) == "abcabcabcxyzXYZ"
 
 
 def test_plain_callbacks_run_in_the_order_in_which_they_were_asked_for() -> None:
@@ -188,6 +205,27 @@ def test_a_deadlock_is_told_at_once_with_what_every_task_waits_for() -> None:
     assert "at 0 s nothing is ready and no timer is set" in text
     assert f"the callee: {here('# the event that never comes')} in test_a_deadlock" in text
     assert f"the caller: {here('# here it waits')}" in text
+
+
+def test_who_waits_in_the_users_own_code_is_told_before_the_frameworks_many() -> None:
+    bells = [Bell() for _ in range(30)]
+
+    async def stuck() -> None:
+        await asyncio.Event().wait()  # the user's own
+
+    async def program() -> None:
+        async with asyncio.TaskGroup() as group:
+            for number, bell in enumerate(bells):
+                group.create_task(bell.wait(1000.0), name=f"part {number}")
+            group.create_task(stuck(), name="stuck")
+
+    with pytest.raises(OutOfTime) as told:
+        play(program, horizon=10.0)
+    first, second, *others = str(told.value).splitlines()[1:]
+    assert {line.split(":")[0].strip() for line in (first, second)} == {"main", "stuck"}
+    assert f"stuck: {here('# the user' + chr(39) + 's own')} in " in f"{first}{second}"
+    assert "/farandole/bell.py:" in others[0]
+    assert others[-1] == "  and 12 more"
 
 
 def test_beyond_the_limit_of_virtual_time_the_run_is_cut_and_its_finally_blocks_run() -> None:

@@ -170,8 +170,9 @@ class RehearsalLoop(asyncio.BaseEventLoop):
         return self.is_running() and not self._unwinding and threading.get_ident() == self._owner
 
     def waiting(self) -> list[str]:
-        """What every unfinished task waits for, a line each."""
-        return [f"{task.get_name()}: {awaiting(task.get_coro())}" for task in self._living if not task.done()]
+        """What every unfinished task waits for, a line each; those that wait in the user's own code come first."""
+        waits = [(task.get_name(), *awaiting(task.get_coro())) for task in self._living if not task.done()]
+        return [f"{name}: {place}" for name, place, _ in sorted(waits, key=lambda wait: not wait[2])]
 
     def _run_once(self) -> None:
         self._fire()

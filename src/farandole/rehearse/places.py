@@ -47,8 +47,11 @@ def calling_place(depth: int = 1) -> str:
     return user_place(frame) or f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
-def awaiting(coroutine: Any) -> str:
-    """Where a suspended coroutine waits: the innermost `file:line in function`, and the user's innermost where it is another."""
+def awaiting(coroutine: Any) -> tuple[str, bool]:
+    """Where a suspended coroutine waits: the user's innermost `file:line in function`, with the framework's behind it.
+
+    Also gives whether there is anything of the user's in it.
+    """
     innermost = users = ""
     while coroutine is not None:
         code, line = _position(coroutine)
@@ -58,8 +61,8 @@ def awaiting(coroutine: Any) -> str:
                 users = innermost
         coroutine = getattr(coroutine, "cr_await", None) or getattr(coroutine, "gi_yieldfrom", None)
     if users and users != innermost:
-        return f"{users} (at {innermost})"
-    return innermost or "its end"
+        return f"{users} (at {innermost})", True
+    return innermost or "its end", bool(users)
 
 
 def _position(coroutine: Any) -> tuple[CodeType | None, int]:
