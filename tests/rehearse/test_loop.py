@@ -358,6 +358,48 @@ def test_a_task_that_does_not_end_when_it_is_cancelled_is_named() -> None:
         play(program)
 
 
+def test_what_spins_on_although_it_is_cancelled_is_named_as_well() -> None:
+    async def spinning(begun: asyncio.Event) -> None:
+        begun.set()
+        while True:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(0)
+
+    async def program() -> None:
+        begun = asyncio.Event()
+        asyncio.create_task(spinning(begun), name="spinning")  # noqa: RUF006 - left behind on purpose
+        await begun.wait()
+
+    with pytest.raises(EndlessLoop, match=r"do not end when they are cancelled:\n  spinning: "):
+        play(program, patience=300)
+
+
+def test_a_generator_whose_end_waits_for_ever_hides_no_error_of_the_program() -> None:
+    held: list[AsyncIterator[int]] = []
+
+    async def numbers() -> AsyncIterator[int]:
+        try:
+            yield 1
+        finally:
+            await asyncio.Event().wait()
+
+    async def program() -> None:
+        held.append(numbers())
+        await anext(held[0])
+        raise LookupError("the program's own")
+
+    with pytest.raises(LookupError, match="the program's own"):
+        play(program)
+
+
+def test_a_loop_that_was_stopped_before_it_runs_returns_at_once() -> None:
+    loop = RehearsalLoop()
+    loop.stop()
+    loop.run_forever()
+    loop.close()
+    assert loop.steps == 0
+
+
 def test_async_generators_are_finalized_in_the_run() -> None:
     ended: list[str] = []
 

@@ -42,7 +42,7 @@ NODE: ContextVar[str] = ContextVar("farandole_node", default="")
 _HOUR = 3600.0
 _MANY = 200_000
 _SHOWN = 20
-_ROUNDS, _ROUND = 10, 20_000  # how often what is left is cancelled, and how many steps it has each time
+_ROUNDS = 10  # how often what is left is cancelled
 _ARRIVAL = itemgetter(0)
 
 
@@ -307,11 +307,11 @@ class RehearsalLoop(asyncio.BaseEventLoop):
                 break
             for task in left:
                 task.cancel()
-            self._steps_limit = self.steps + _ROUND
+            self._steps_limit = self.steps + self._patience
             end = self.call_later(60.0, self.stop)
             self.run_forever()
             end.cancel()
-        self._steps_limit = self.steps + _ROUND
+        self._steps_limit = self.steps + self._patience
         shutdown = self.create_task(self.shutdown_asyncgens(), name="shutdown")
         shutdown.add_done_callback(lambda _: self.stop())
         for _ in range(_ROUNDS):  # the end of the program may have left a stop behind

@@ -161,7 +161,7 @@ class Watch:
                 named = f"{module}.{above.f_code.co_name}()"
             above = above.f_back
         place = None if above is None else _to_blame(above)
-        finding = Finding(place or "", what if what.startswith("random.Random") else named, instead)
+        finding = Finding(place or "", named, instead)
         if place and finding not in self.findings:
             self.findings.append(finding)
 
