@@ -192,6 +192,7 @@ def bad_day(seed: int, processes: Sequence[Sequence[str]] = APART, database: str
     return Day(cluster, findings, loop.trace)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", range(4))
 def test_after_a_bad_day_all_is_done_once_in_order_and_nothing_is_left(share: int) -> None:
     happened = Counter[str]()

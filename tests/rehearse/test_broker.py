@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 
-from farandole.brokers.base import Broker, Subscription
+from farandole.brokers.base import Broker, Delivery, Subscription
+from farandole.brokers.lane import Lane
+from farandole.brokers.log import Group
 from farandole.errors import BrokerError
 from farandole.model.envelope import Message
-from farandole.rehearse.broker import SimulatedBroker
+from farandole.rehearse.broker import SimulatedBroker, SimulatedConsumer
 from farandole.rehearse.cluster import USUAL, Cluster
 from farandole.rehearse.faults import ROUGH, Fault, Faults
 from farandole.testing import virtual
@@ -59,27 +62,42 @@ async def publish_all(broker: Broker, world: World, messages: list[Message]) -> 
         await world.sleep(2.0)
 
 
-async def consume(broker: Broker, world: World, seen: list[str]) -> None:
+async def consume(broker: Broker, world: World, seen: list[str], released: list[Delivery]) -> None:
     """Handles what it fetches, acknowledges, and gives back what it could not acknowledge."""
     consumer = await broker.subscribe(ALL)
-    hand: list[object] = []
+    hand: Sequence[Delivery] = ()
     while True:
         try:
             if hand:
-                await consumer.release(hand)  # type: ignore[arg-type]
-            hand = list(await consumer.fetch(10, 1.0))
-            seen += [delivery.id for delivery in hand]  # type: ignore[attr-defined]
+                released += hand
+                await consumer.release(hand)
+            hand = await consumer.fetch(10, 1.0)
+            seen += [delivery.id for delivery in hand]
             await world.sleep(0.05)
-            await consumer.ack(hand)  # type: ignore[arg-type]
-            hand = []
+            await consumer.ack(hand)
+            hand = ()
         except BrokerError:
             await world.sleep(0.3)
 
 
-async def bad_day(cluster: Cluster, world: World, *, consumers: int = 3) -> tuple[list[Message], list[str]]:
+def unflagged(cluster: Cluster, released: list[Delivery]) -> list[Finding]:
+    """What came again, was not given back, and does not say that it may have been handled."""
+    given = {(delivery.topic, delivery.partition, delivery.position) for delivery in released}
+    known = set[tuple[str, int, int]]()
+    found: list[Finding] = []
+    for name, delivery in cluster.delivered:
+        place = delivery.topic, delivery.partition, delivery.position
+        if place in known and place not in given and not delivery.redelivered:
+            found.append(Finding("unflagged", f"{delivery.id} came again to {name}", (delivery.id,)))
+        known.add(place)
+    return found
+
+
+async def bad_day(cluster: Cluster, world: World, *, consumers: int = 3) -> tuple[list[Message], list[str], list[Delivery]]:
     """A publisher and a group of consumers, each on its own connection; healed after a minute, and read to the end."""
     sent = [Message("t", f"k{n % 8}", f"m{n}", "T", f"body {n}".encode()) for n in range(100)]
     seen: list[str] = []
+    released: list[Delivery] = []
 
     async def connected() -> SimulatedBroker:
         broker = cluster.connect()
@@ -88,7 +106,7 @@ async def bad_day(cluster: Cluster, world: World, *, consumers: int = 3) -> tupl
 
     watching = await connected()
     publishing = asyncio.create_task(publish_all(await connected(), world, sent))
-    consuming = [asyncio.create_task(consume(await connected(), world, seen)) for _ in range(consumers)]
+    consuming = [asyncio.create_task(consume(await connected(), world, seen, released)) for _ in range(consumers)]
     await world.sleep(60)
     cluster.heal()
     async with asyncio.timeout(120):
@@ -98,10 +116,10 @@ async def bad_day(cluster: Cluster, world: World, *, consumers: int = 3) -> tupl
     for task in consuming:
         task.cancel()
     await asyncio.wait(consuming)
-    return sent, seen
+    return sent, seen, released
 
 
-def findings_of(cluster: Cluster, sent: list[Message], seen: list[str]) -> list[Finding]:
+def findings_of(cluster: Cluster, sent: list[Message], seen: list[str], released: list[Delivery]) -> list[Finding]:
     """All that a bad day must not bring about."""
     return [
         *lost(sent, seen, at="g"),
@@ -109,6 +127,7 @@ def findings_of(cluster: Cluster, sent: list[Message], seen: list[str]) -> list[
         *out_of_order(sent, seen, at="g"),
         *altered([*sent, *(delivery for _, delivery in cluster.delivered)]),
         *two_owners(cluster.holds),
+        *unflagged(cluster, released),
     ]
 
 
@@ -155,3 +174,35 @@ def test_the_same_seed_has_the_same_day() -> None:
     one, two, other = (rehearsed(seed)[0] for seed in (7, 7, 8))
     assert (one.delivered, one.holds, one.dice.happened) == (two.delivered, two.holds, two.dice.happened)
     assert one.delivered != other.delivered
+
+
+def shared_by_all(group: Group) -> None:
+    for member in group.members:
+        member.owned = set(group.partitions)
+        member.refresh()
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "mistake", "rule"),
+    [
+        (Lane, "left", lambda lane: Lane(lane.position), "unflagged"),
+        (Lane, "left", lambda lane: Lane(lane.read), "lost"),
+        (Group, "balance", shared_by_all, "two_owners"),
+        (Cluster, "answered", lambda cluster, publish: None, "lost"),
+        (SimulatedConsumer, "_settle", lambda consumer, deliveries: consumer._inner.give_back(deliveries), "out_of_time"),
+    ],
+    ids=["no flag", "no second delivery", "no owner", "no memory of answers", "no settling"],
+)
+def test_a_mistake_in_a_broker_is_found_within_ten_days(
+    where: type, name: str, mistake: Callable[..., Any], rule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(where, name, mistake)
+    rules = set[str]()
+    for seed in range(10):
+        try:
+            rules |= {finding.rule for finding in rehearsed(seed)[1]}
+        except TimeoutError:
+            rules.add("out_of_time")
+        if rule in rules:
+            break
+    assert rule in rules

@@ -131,6 +131,7 @@ async def test_who_is_cut_off_for_long_loses_its_partitions_and_gets_some_back(w
     assert cluster.holds[-1].owner == "g/1"
     assert cluster.holds[-1].begins
     assert two_owners(cluster.holds) == []
+    assert {(name, delivery.id) for name, delivery in cluster.delivered} >= {("g/1", held[0].id), ("g/2", held[0].id)}
 
 
 async def test_one_way_an_acknowledgement_arrives_and_nobody_hears_of_it(world: VirtualWorld) -> None:

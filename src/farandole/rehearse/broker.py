@@ -91,7 +91,7 @@ class SimulatedBroker:
         check_subscription(subscription)
         if not self.capabilities.replay and subscription.start not in ("beginning", "end"):
             raise ConfigurationError(f'{subscription}: this broker has no replay; start= is "beginning" or "end"')
-        consumer = SimulatedConsumer(self, MemoryConsumer(self.cluster.log, subscription, self.world), subscription)
+        consumer = SimulatedConsumer(self, MemoryConsumer(self.cluster.log, subscription, self.world))
         self.cluster.begun(subscription)
         self.cluster.consumers.append(consumer)
         self._consumers.append(consumer)
@@ -123,21 +123,21 @@ class SimulatedBroker:
             self._mute_until = max(self._mute_until, self.world.monotonic() + dice.size("one_way"))
         before = self.cluster.takeovers
         await self._travel()
-        if self._is(self._cut_until) or self.cluster.takeovers != before:
+        if self._lasts(self._cut_until) or self.cluster.takeovers != before:
             raise BrokerError(f"{what}: no connection to the simulated broker")
 
     async def answer(self, what: str) -> None:
         """The way back; raises `BrokerError` where the answer is lost."""
         before = self.cluster.takeovers
         await self._travel()
-        if self._is(self._cut_until) or self._is(self._mute_until) or self.cluster.takeovers != before:
+        if self._lasts(self._cut_until) or self._lasts(self._mute_until) or self.cluster.takeovers != before:
             raise BrokerError(f"{what}: no answer came; whether it was done is unknown")
 
     async def _travel(self) -> None:
         if self.cluster.dice.strikes("slow"):
             await self.world.sleep(self.cluster.dice.size("slow"))
 
-    def _is(self, until: float) -> bool:
+    def _lasts(self, until: float) -> bool:
         return self.world.monotonic() < until and not self.cluster.dice.resting
 
     def cut_off(self, seconds: float) -> None:
@@ -157,12 +157,12 @@ class SimulatedConsumer:
         What the broker knows to be in its hands: only that can it settle or give back.
     """
 
-    def __init__(self, broker: SimulatedBroker, inner: MemoryConsumer, subscription: Subscription) -> None:
+    def __init__(self, broker: SimulatedBroker, inner: MemoryConsumer) -> None:
         self._broker = broker
         self._cluster = cluster = broker.cluster
         self._inner = inner
-        self._name = f"{subscription.group}/{len(cluster.consumers) + 1}"
-        self._out = self._closed = False
+        self._name = cluster.name_of(inner)
+        self._expired = self._closed = False
         self.hand: dict[Place, Delivery] = {}
         self.wake = inner.wake
 
@@ -173,12 +173,16 @@ class SimulatedConsumer:
         found = self._take(await self._inner.fetch(limit, wait))
         try:
             await self._broker.answer("fetch")
-            if found:
-                await self._stand_still()
         except BaseException:  # cancelled, or the answer was lost: they come again
             self._give_back(found)
             raise
         self._cluster.delivered += [(self._name, delivery) for delivery in found]
+        try:
+            if found:
+                await self._stand_still()
+        except BaseException:
+            self._give_back(found, suspect=True)
+            raise
         return found
 
     def _take(self, found: Sequence[Delivery]) -> list[Delivery]:
@@ -265,9 +269,9 @@ class SimulatedConsumer:
 
     def _leave(self) -> None:
         group = self._inner.group
-        if group is None or self._out:
+        if group is None or self._expired:
             return
-        self._out = True
+        self._expired = True
         if not self._cluster.capabilities.assigns_partitions:
             self._give_back(list(self.hand.values()), suspect=True)
         self.hand.clear()
@@ -275,8 +279,8 @@ class SimulatedConsumer:
 
     def come_back(self) -> None:
         """Who counted as dead and is heard of again is a member again."""
-        if self._out and not self._closed and self._inner.group is not None:
-            self._out = False
+        if self._expired and not self._closed and self._inner.group is not None:
+            self._expired = False
             self._inner.group.join(self._inner)
 
 

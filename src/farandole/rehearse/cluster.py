@@ -7,6 +7,7 @@ way, it waits in a queue of its topic and key, so that delays reorder keys and n
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -68,7 +69,8 @@ class Cluster:
     delivered:
         Every delivery that reached a consumer, with the consumer's name (group and number), in order.
     forgotten:
-        The ids of messages that were acknowledged to their publisher and lost.
+        The ids of messages that a failover lost though their publishers may have been told that they are stored; a duplicate of one
+        may still come.
 
     Raises
     ------
@@ -108,6 +110,7 @@ class Cluster:
         self._under_way: dict[object, deque[tuple[float, object, Message]]] = {}
         self._stored: dict[object, list[Place]] = {}  # of the publishes that have no answer yet
         self._copies: list[asyncio.TimerHandle] = []
+        self._listeners = itertools.count(1)
         self._starts: dict[tuple[str, str, int], int] = {}
 
     def connect(self, world: World | None = None) -> SimulatedBroker:
@@ -172,6 +175,10 @@ class Cluster:
         self.log.append([message], self.world.time())
 
     # ---- groups ----------------------------------------------------------------------------------------------------------
+
+    def name_of(self, member: Member) -> str:
+        """What a consumer is called in `holds` and `delivered`."""
+        return member.group.name_of(member) if isinstance(member.group, _Named) else f"listener/{next(self._listeners)}"
 
     def begun(self, subscription: Subscription) -> None:
         """Remember where a group began: no failover takes it back behind that."""
@@ -246,13 +253,23 @@ def _rewound(lane: Lane, count: int, start: int) -> Lane:
     return Lane(lane.position - count, lane.suspects + count, max(lane.suspects_end, lane.position))
 
 
-class _Group(Group):
+class _Named(Group):
+    """Its members have names, which they keep when they leave and come back."""
+
+    def __init__(self, name: str, partitions: int) -> None:
+        super().__init__(name, partitions)
+        self._names: dict[Member, str] = {}
+
+    def name_of(self, member: Member) -> str:
+        return self._names.setdefault(member, f"{self.name}/{len(self._names) + 1}")
+
+
+class _Group(_Named):
     """Writes down who gets and loses which partition."""
 
     def __init__(self, name: str, partitions: int, holds: list[Hold]) -> None:
         super().__init__(name, partitions)
         self._holds = holds
-        self._names: dict[Member, str] = {}
         self._had: dict[tuple[int, str], None] = {}
 
     def balance(self) -> None:
@@ -264,17 +281,13 @@ class _Group(Group):
         self._note()
 
     def _note(self) -> None:
-        has = {
-            (number, self._names.setdefault(member, f"{self.name}/{len(self._names) + 1}")): None
-            for member in self.members
-            for number in sorted(member.owned)
-        }
+        has = {(number, self.name_of(member)): None for member in self.members for number in sorted(member.owned)}
         self._holds += [Hold(self.name, number, name, begins=False) for number, name in self._had if (number, name) not in has]
         self._holds += [Hold(self.name, number, name, begins=True) for number, name in has if (number, name) not in self._had]
         self._had = has
 
 
-class _Crowd(Group):
+class _Crowd(_Named):
     """A group whose members compete: each message goes to whoever fetches it."""
 
     def balance(self) -> None:
