@@ -204,7 +204,7 @@ def _print_summary(result: Any, choreography: Any) -> None:
     if result.failure is not None:
         out.print("\nHow one order failed, and was undone:")
         teller = Teller(choreography, Wire(choreography), (), World().time())
-        out.print(teller.as_tree(result.failure, {}, with_data=False))
+        out.print(teller.as_tree(result.failure, {}, with_data=False, with_ids=False))
     out.print()
     for name, found in result.violations.items():
         out.print(f"{'✗' if found else '✓'} {name.replace('_', ' ')}", style="bold red" if found else "green")

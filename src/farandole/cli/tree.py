@@ -52,13 +52,13 @@ class Teller:
                 for event in reaction.events:
                     self._expected.setdefault(wire.by_class[event].type, []).append(reaction.id)
 
-    def as_tree(self, chain: Chain, fates: Fates, *, with_data: bool) -> Tree:
+    def as_tree(self, chain: Chain, fates: Fates, *, with_data: bool, with_ids: bool = True) -> Tree:
         """For people."""
         top = Tree(Text(f"{chain.correlationid}  {chain.events} event{'s' * (chain.events != 1)}", style="bold"))
         places: dict[int, tuple[Tree, int]] = {}
         for node, above in chain.walk():
             place, depth = places[id(above)] if above is not None else (top, 0)
-            branch = place.add(self._line(node))
+            branch = place.add(self._line(node, with_ids=with_ids))
             places[id(node)] = (branch, depth + 1) if depth < _DEEPEST else (place, depth)
             if node.kind == "again":
                 continue
@@ -92,10 +92,11 @@ class Teller:
             events.append(told)
         return {"correlationid": chain.correlationid, "events": events}
 
-    def _line(self, node: Node) -> Text:
+    def _line(self, node: Node, *, with_ids: bool) -> Text:
+        own = f"  {plain(node.id)}" if with_ids else ""
         if node.kind == "command":
             names = {name for child in node.children if child.envelope for name in self._commands.get(child.envelope.type, ())}
-            return Text.assemble((" or ".join(sorted(names)) or "a command", "bold"), f"  command, began it  {plain(node.id)}")
+            return Text.assemble((" or ".join(sorted(names)) or "a command", "bold"), f"  command, began it{own}")
         if node.envelope is None:
             return Text(f"{plain(node.id)}  not in the log", style="red")
         envelope = node.envelope
@@ -103,9 +104,10 @@ class Teller:
         if node.kind == "again":
             return Text(f"{kind}  {plain(node.id)}  (stands elsewhere)", style="dim")
         moment = envelope.time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] if envelope.time else "no time"
-        line = Text.assemble((kind, "bold"), f"  {plain(envelope.source)}  {moment}", (f"  {plain(node.id)}", "dim"))
+        line = Text.assemble((kind, "bold"), f"  {plain(envelope.source)}  {moment}")
         if node.delay is not None:
             line.append(f"  {'+' * (node.delay >= 0)}{ago(node.delay)}")
+        line.append(own, style="dim")
         if node.copies > 1:
             line.append(f"  {node.copies} copies", style="yellow")
         if node.cyclic:
