@@ -34,7 +34,7 @@ LOG = "SELECT position, body FROM broker_log WHERE position > ? AND topic = ? OR
 APPEND = "INSERT INTO broker_log (topic, partition, key, id, type, time, body) VALUES (?, ?, ?, ?, ?, ?, ?)"
 ACK = "UPDATE broker_positions SET position = ? WHERE grp = ? AND topic = ? AND partition = 0"
 CLAIM = """INSERT INTO farandole_inbox (reaction, id, state, handled_at)
-    SELECT ?1, value, 'done', ?2 FROM json_each(?3) WHERE true ON CONFLICT DO NOTHING RETURNING id"""
+    SELECT ?, value, 'done', ? FROM json_each(?) WHERE true ON CONFLICT DO NOTHING RETURNING id"""
 EMIT = "INSERT INTO farandole_outbox (bucket, topic, key, id, type, body, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)"
 OUTBOX = "SELECT seq, topic, key, id, type, body FROM farandole_outbox ORDER BY seq LIMIT ?"
 PUBLISHED = "DELETE FROM farandole_outbox WHERE seq IN (SELECT value FROM json_each(?))"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from farandole.stores.base import DeadFilter
 from farandole.stores.sqlite import inbox, outbox
 
@@ -14,7 +12,7 @@ FOR_PEOPLE = {"status"}  # counts, over indexes
 
 def scanned(connection, sql):
     """What a statement reads from end to end."""
-    count = len(set(re.findall(r"\?\d*", sql))) if "?1" in sql else sql.count("?")
+    count = sql.count("?")
     plan = [detail for *_, detail in connection.execute(f"EXPLAIN QUERY PLAN {sql}", [None] * count)]
     return plan, [line for line in plan if line.startswith("SCAN") and not SMALL & set(line.split())]
 

@@ -198,7 +198,7 @@ class Access:
         """
         self.world.point(statement.before)
         try:
-            cursor = self.database.cursor.execute(statement.sql, parameters)
+            cursor = self.database.cursor.execute(statement.sql, statement.arrange(parameters))
         except sqlite3.Error as error:
             raise self.failed(statement.name, error) from error
         self.world.point(statement.after)
@@ -208,7 +208,7 @@ class Access:
         """Execute one statement for each row; gives how many table rows changed."""
         self.world.point(statement.before)
         try:
-            count = self.database.cursor.executemany(statement.sql, rows).rowcount
+            count = self.database.cursor.executemany(statement.sql, map(statement.arrange, rows)).rowcount
         except sqlite3.Error as error:
             raise self.failed(statement.name, error) from error
         self.world.point(statement.after)
@@ -221,9 +221,9 @@ class Access:
             async with database.lock:
                 return self.run(statement, parameters).fetchall()
         self.world.point(statement.before)
-        reader = database.reader
+        reader, values = database.reader, statement.arrange(parameters)
         try:
-            rows = await self.patiently(lambda: sqlite3.Cursor(reader).execute(statement.sql, parameters).fetchall())
+            rows = await self.patiently(lambda: sqlite3.Cursor(reader).execute(statement.sql, values).fetchall())
         except sqlite3.Error as error:
             raise self.failed(statement.name, error) from error
         self.world.point(statement.after)

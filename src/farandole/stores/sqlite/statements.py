@@ -4,23 +4,35 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 __all__ = ["Statement", "Statements", "split"]
 
+_NUMBERED = re.compile(r"\?(\d+)")
 _HEAD = re.compile(r"^-- (\w+): .*$", re.MULTILINE)
 
 
 class Statement:
-    """One statement, with the names of the crash points around it."""
+    """One statement, with the names of the crash points around it.
 
-    __slots__ = ("after", "before", "name", "sql")
+    Its file may number the placeholders (`?2`), which reads well where a value is used twice. Python's sqlite3 takes sequences for
+    plain ones only (from 3.14 on it refuses the others), so they are put in order here.
+    """
+
+    __slots__ = ("_order", "after", "before", "name", "sql")
 
     def __init__(self, name: str, sql: str) -> None:
         self.name = name
-        self.sql = sql
+        self.sql = _NUMBERED.sub("?", sql)
+        self._order = tuple(int(number) - 1 for number in _NUMBERED.findall(sql))
         self.before = f"store.{name}:before"
         self.after = f"store.{name}:after"
+
+    def arrange(self, parameters: Sequence[Any]) -> Sequence[Any]:
+        """Parameters in the order of the plain placeholders."""
+        return [parameters[number] for number in self._order] if self._order else parameters
 
 
 class Statements:
