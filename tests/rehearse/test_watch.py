@@ -81,6 +81,7 @@ USES: dict[str, Callable[[], object]] = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")  # from Python 3.12 on
 @pytest.mark.parametrize("what", USES)
 def test_each_use_of_clock_and_chance_is_told_with_its_line_and_the_remedy(what: str) -> None:
     use = USES[what]
