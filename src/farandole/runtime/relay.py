@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from farandole.bell import Bell
 from farandole.brokers.base import Broker, PublishResult
 from farandole.errors import BrokerError, StoreError
+from farandole.runtime.away import AWAY
 from farandole.runtime.signals import Signals
 from farandole.stores.base import OutboxRow, Store
 from farandole.world import World
@@ -83,7 +84,7 @@ class Relay:
             self._signals.trouble(f"{self._service} relay", error)
             self._troubles += 1
             if not self._stopping:
-                await self._world.sleep(self._backoff(self._troubles))
+                await self._world.sleep(AWAY.wait(self._troubles, self._world.random()))
                 self.wake()
             return 0
         self._troubles = 0
@@ -126,14 +127,10 @@ class Relay:
         for bucket in {row.bucket for row in rows}:
             if bucket in failed:
                 self._failures[bucket] = self._failures.get(bucket, 0) + 1
-                self._resting[bucket] = now + self._backoff(self._failures[bucket])
+                self._resting[bucket] = now + AWAY.wait(self._failures[bucket], self._world.random())
             else:
                 self._failures.pop(bucket, None)
         return len(done)
-
-    def _backoff(self, failures: int) -> float:
-        """Seconds to wait after so many failures in a row."""
-        return float(0.05 * 2 ** min(failures, 8) * (1 - 0.5 * self._world.random()))
 
     def _pause(self) -> float:
         if not self._resting:

@@ -16,6 +16,7 @@ from typing import Any
 from farandole.bell import Bell
 from farandole.errors import ClaimLost, EnvelopeError, StoreError
 from farandole.model.envelope import Envelope, Message, decode
+from farandole.runtime.away import AWAY
 from farandole.runtime.batch import fault_of
 from farandole.runtime.inbox import DONE, EXHAUSTED, Failure, ProcessDied, after_failure, has_exhausted_attempts
 from farandole.runtime.outside import Outside
@@ -100,8 +101,8 @@ class Scheduler:
                     self._trouble = 0
                 except StoreError as error:
                     self._signals.trouble("scheduler", error)
-                    self._trouble = min(self._trouble + 1, 8)
-                    await self._world.sleep(0.05 * 2**self._trouble * (1 - 0.5 * self._world.random()))
+                    self._trouble += 1
+                    await self._world.sleep(AWAY.wait(self._trouble, self._world.random()))
                     continue
                 await (self._world.sleep(0) if taken else self.bell.wait(await self._pause()))
             while self._running:

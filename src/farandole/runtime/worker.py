@@ -17,6 +17,7 @@ from farandole.brokers.base import Consumer, Delivery
 from farandole.errors import BrokerClosed, BrokerError, EnvelopeError, StoreError
 from farandole.model.envelope import Envelope, parse
 from farandole.model.wire import Binding
+from farandole.runtime.away import AWAY
 from farandole.runtime.batch import Batch, Work, row_of
 from farandole.runtime.lanes import Lane
 from farandole.runtime.plan import Limits, Plan
@@ -277,6 +278,6 @@ class Worker:
         self._refused |= isinstance(error, StoreError)
         with contextlib.suppress(BrokerError):  # then before the next fetch
             await self._give_back()
-        self._trouble = min(self._trouble + 1, 8)
+        self._trouble += 1
         if not self._stopping:
-            await self._world.sleep(0.05 * 2**self._trouble * (1 - 0.5 * self._world.random()))
+            await self._world.sleep(AWAY.wait(self._trouble, self._world.random()))
