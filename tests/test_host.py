@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import farandole
-from farandole import Choreography, ConfigurationError, Event, Policy, Retry, Service
+from farandole import Choreography, Command, ConfigurationError, Event, Policy, Retry, Service
 from farandole.host import Options
 from farandole.testing.virtual import VirtualWorld
 
@@ -84,3 +84,34 @@ async def test_an_unknown_service_is_refused_with_the_nearest_name(world: Virtua
     with pytest.raises(ConfigurationError, match="Did you mean front"):
         async with farandole.open(choreography(), services=["fronk"], broker="memory://", database="sqlite://", world=world):
             pass
+
+
+class Post:
+    """Something outside."""
+
+
+class Write(Command):
+    id: str
+
+
+class Written(Event, key="id"):
+    id: str
+
+
+async def test_what_a_test_provides_takes_the_place_of_what_the_service_provides(world: VirtualWorld) -> None:
+    def real_post() -> Post:
+        raise AssertionError("the real one is never opened")
+
+    office, used, fake = Service("front"), list[Post](), Post()
+    office.provide(Post, real_post)
+
+    @office.command
+    async def write(command: Write, post: Post) -> Written:
+        used.append(post)
+        return Written(id=command.id)
+
+    places: dict[str, Any] = {"broker": "memory://", "database": "sqlite://", "world": world}
+    for given in (fake, lambda: fake):
+        async with farandole.open(Choreography("office", office), **places, provide={Post: given}) as app:
+            await app.send(Write(id="1"))
+    assert used == [fake, fake]

@@ -8,7 +8,7 @@ async with farandole.open(shop) as app:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -18,15 +18,16 @@ from farandole.config import Config, check_services, check_window, load
 from farandole.errors import ConfigurationError, DeclarationError
 from farandole.model.choreography import Choreography
 from farandole.model.service import Service
-from farandole.runtime.assembly import Assembly, Hosted, Options
+from farandole.runtime.assembly import Assembly, Compile, Hosted, Options
 from farandole.runtime.door import Receipt
+from farandole.runtime.plan import compile_plan
 from farandole.runtime.resources import check_parameters
 from farandole.runtime.signals import Counters, Signals
 from farandole.stores import open_store
 from farandole.stores.base import Store
 from farandole.world import World
 
-__all__ = ["App", "Options", "Receipt", "open"]
+__all__ = ["App", "Options", "Receipt", "assemble", "open"]
 
 
 class App:
@@ -150,6 +151,7 @@ async def open(
     world: World | None = None,
     options: Options | None = None,
     signals: Signals | None = None,
+    provide: Mapping[Any, Any] | None = None,
 ) -> AsyncIterator[App]:
     """Open a choreography and run it until the `async with` ends.
 
@@ -169,6 +171,9 @@ async def open(
         Leases, windows, limits. Default: from the configuration.
     signals:
         Who listens; `app.counters` counts by default.
+    provide:
+        Takes the place of what services provide, by type: the object itself, or a function that opens it, as in `service.provide`.
+        In tests, fakes for what is outside.
 
     Raises
     ------
@@ -189,21 +194,59 @@ async def open(
         options = options or Options(lease=config.lease, window=config.window, drain=config.shutdown)
     if isinstance(database, str):
         database = Config(database=database).database_urls(choreography.services)
-    check_window(choreography, options.window)
     urls = database
     async with AsyncExitStack() as stack:
         if isinstance(broker, str):
             broker = open_broker(broker, world)
             stack.push_async_callback(broker.close)
             await broker.open()
-        app = App(choreography, broker, world, options)
+        assembled = assemble(
+            choreography,
+            names,
+            broker=broker,
+            open_store=lambda service: open_store(_url_of(service, urls), world, tables=service.tables),
+            world=world,
+            options=options,
+            signals=signals,
+            provide=provide,
+        )
+        yield await stack.enter_async_context(assembled)
+
+
+@asynccontextmanager
+async def assemble(
+    choreography: Choreography,
+    names: Collection[str],
+    *,
+    broker: Broker,
+    open_store: Callable[[Service], Store],
+    world: World,
+    options: Options,
+    signals: Signals | None = None,
+    provide: Mapping[Any, Any] | None = None,
+    compile: Compile = compile_plan,
+) -> AsyncIterator[App]:
+    """What `open` does once it is clear where everything is.
+
+    Parameters
+    ----------
+    open_store:
+        Makes the store of a service, not yet opened.
+    compile:
+        Makes the plan of a reaction.
+    """
+    check_window(choreography, options.window)
+    app = App(choreography, broker, world, options)
+    async with AsyncExitStack() as stack:
         assembly = app._assembly = Assembly(
             choreography,
             broker,
             world,
             signals or app.counters,
             options,
-            open_store=lambda service: open_store(_url_of(service, urls), world, tables=service.tables),
+            open_store=open_store,
+            provide=provide or {},
+            compile=compile,
             stack=stack,
             stop=app.stop,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,7 +14,7 @@ from farandole.brokers.base import Broker, Consumer, Delivery, Subscription
 from farandole.errors import ConfigurationError, EnvelopeError, FarandoleError
 from farandole.model.choreography import Choreography
 from farandole.model.envelope import decode
-from farandole.model.reaction import OnCommand
+from farandole.model.reaction import OnCommand, Reaction
 from farandole.model.service import Provided, Service
 from farandole.model.wire import Binding, Wire
 from farandole.runtime.batch import row_of
@@ -23,7 +23,7 @@ from farandole.runtime.janitor import Janitor
 from farandole.runtime.lanes import lanes_of
 from farandole.runtime.outcomes import Outcomes
 from farandole.runtime.outside import Outside
-from farandole.runtime.plan import Limits, Plan, compile_plan
+from farandole.runtime.plan import Limits, Plan
 from farandole.runtime.relay import Relay
 from farandole.runtime.scheduler import Scheduler
 from farandole.runtime.signals import Signals
@@ -31,7 +31,10 @@ from farandole.runtime.worker import Reader, Worker
 from farandole.stores.base import InboxRow, Store
 from farandole.world import World
 
-__all__ = ["Assembly", "Hosted", "Options"]
+__all__ = ["Assembly", "Compile", "Hosted", "Options"]
+
+Compile = Callable[[Reaction[Any, Any, Any], Service, Wire, Mapping[Any, Any], Limits], Plan]
+"""Makes the plan of a reaction: `plan.compile_plan`, or something around it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,8 @@ class Assembly:
         options: Options,
         *,
         open_store: Callable[[Service], Store],
+        provide: Mapping[Any, Any],
+        compile: Compile,
         stack: AsyncExitStack,
         stop: Callable[[], None],
     ) -> None:
@@ -95,6 +100,8 @@ class Assembly:
         self._signals = signals
         self._options = options
         self._open_store = open_store
+        self._instead = provide
+        self._compile = compile
         self._stack = stack
         self._stop = stop
         self._consuming: list[asyncio.Task[None]] = []
@@ -162,7 +169,7 @@ class Assembly:
         self._stack.push_async_callback(store.close)
         limits = self._options.limits
         plans = {
-            reaction.name: compile_plan(reaction, service, self._wire, given, limits) for reaction in service.reactions.values()
+            reaction.name: self._compile(reaction, service, self._wire, given, limits) for reaction in service.reactions.values()
         }
         outside = Outside(store, threads=max((plan.policy.concurrency for plan in plans.values()), default=1))
         self._stack.callback(outside.close)
@@ -181,7 +188,7 @@ class Assembly:
         return {given.type: await self._open_one(service, given) for given in service.provided}
 
     async def _open_one(self, service: Service, given: Provided) -> Any:
-        source = given.source
+        source = self._instead.get(given.type, given.source)
         if not (inspect.isroutine(source) or inspect.isclass(source) or isinstance(source, partial)):
             return source
         try:
