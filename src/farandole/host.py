@@ -8,7 +8,7 @@ async with farandole.open(shop) as app:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -18,9 +18,8 @@ from farandole.config import Config, check_services, check_window, load
 from farandole.errors import ConfigurationError, DeclarationError
 from farandole.model.choreography import Choreography
 from farandole.model.service import Service
-from farandole.runtime.assembly import Assembly, Compile, Hosted, Options
+from farandole.runtime.assembly import Assembly, Hosted, Options, Platform
 from farandole.runtime.door import Receipt
-from farandole.runtime.plan import compile_plan
 from farandole.runtime.resources import check_parameters
 from farandole.runtime.signals import Counters, Signals
 from farandole.stores import open_store
@@ -36,17 +35,17 @@ class App:
     Attributes
     ----------
     counters:
-        What happened in this process so far: `handled`, `duplicates`, `retries`, `parked`, `dead`, `published`, …
+        What happened in this process so far, unless others listen: `handled`, `duplicates`, `retries`, `parked`, `dead`, `published`, …
     options:
         How it runs.
     """
 
-    def __init__(self, choreography: Choreography, broker: Broker, world: World, options: Options) -> None:
+    def __init__(self, choreography: Choreography, platform: Platform) -> None:
         self.choreography = choreography
-        self.broker = broker
-        self.world = world
-        self.options = options
-        self.counters = Counters()
+        self.broker = platform.broker
+        self.world = platform.world
+        self.options = platform.options
+        self.counters = platform.signals if isinstance(platform.signals, Counters) else Counters()
         self._assembly: Assembly
         self._stopped = asyncio.Event()
 
@@ -194,62 +193,36 @@ async def open(
         options = options or Options(lease=config.lease, window=config.window, drain=config.shutdown)
     if isinstance(database, str):
         database = Config(database=database).database_urls(choreography.services)
+    check_window(choreography, options.window)
     urls = database
     async with AsyncExitStack() as stack:
         if isinstance(broker, str):
             broker = open_broker(broker, world)
             stack.push_async_callback(broker.close)
             await broker.open()
-        assembled = assemble(
-            choreography,
-            names,
-            broker=broker,
-            open_store=lambda service: open_store(_url_of(service, urls), world, tables=service.tables),
-            world=world,
-            options=options,
-            signals=signals,
-            provide=provide,
+        platform = Platform(
+            broker,
+            lambda service: open_store(_url_of(service, urls), world, tables=service.tables),
+            world,
+            options,
+            signals or Counters(),
+            provide or {},
         )
-        yield await stack.enter_async_context(assembled)
+        yield await stack.enter_async_context(assemble(choreography, names, platform))
 
 
 @asynccontextmanager
-async def assemble(
-    choreography: Choreography,
-    names: Collection[str],
-    *,
-    broker: Broker,
-    open_store: Callable[[Service], Store],
-    world: World,
-    options: Options,
-    signals: Signals | None = None,
-    provide: Mapping[Any, Any] | None = None,
-    compile: Compile = compile_plan,
-) -> AsyncIterator[App]:
+async def assemble(choreography: Choreography, names: Collection[str], platform: Platform) -> AsyncIterator[App]:
     """What `open` does once it is clear where everything is.
 
     Parameters
     ----------
-    open_store:
-        Makes the store of a service, not yet opened.
-    compile:
-        Makes the plan of a reaction.
+    names:
+        The services to run here.
     """
-    check_window(choreography, options.window)
-    app = App(choreography, broker, world, options)
+    app = App(choreography, platform)
     async with AsyncExitStack() as stack:
-        assembly = app._assembly = Assembly(
-            choreography,
-            broker,
-            world,
-            signals or app.counters,
-            options,
-            open_store=open_store,
-            provide=provide or {},
-            compile=compile,
-            stack=stack,
-            stop=app.stop,
-        )
+        assembly = app._assembly = Assembly(choreography, platform, stack=stack, stop=app.stop)
         try:
             for name in names:
                 await assembly.service(name)

@@ -23,7 +23,7 @@ from farandole.runtime.janitor import Janitor
 from farandole.runtime.lanes import lanes_of
 from farandole.runtime.outcomes import Outcomes
 from farandole.runtime.outside import Outside
-from farandole.runtime.plan import Limits, Plan
+from farandole.runtime.plan import Limits, Plan, compile_plan
 from farandole.runtime.relay import Relay
 from farandole.runtime.scheduler import Scheduler
 from farandole.runtime.signals import Signals
@@ -31,7 +31,7 @@ from farandole.runtime.worker import Reader, Worker
 from farandole.stores.base import InboxRow, Store
 from farandole.world import World
 
-__all__ = ["Assembly", "Compile", "Hosted", "Options"]
+__all__ = ["Assembly", "Compile", "Hosted", "Options", "Platform"]
 
 Compile = Callable[[Reaction[Any, Any, Any], Service, Wire, Mapping[Any, Any], Limits], Plan]
 """Makes the plan of a reaction: `plan.compile_plan`, or something around it."""
@@ -59,6 +59,33 @@ class Options:
     limits: Limits = field(default_factory=Limits)
 
 
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """What services run on.
+
+    Attributes
+    ----------
+    broker:
+        Opened.
+    open_store:
+        Makes the store of a service, not yet opened.
+    world, options, signals:
+        As in `farandole.open`.
+    provide:
+        Takes the place of what services provide, by type.
+    compile:
+        Makes the plan of a reaction.
+    """
+
+    broker: Broker
+    open_store: Callable[[Service], Store]
+    world: World
+    options: Options
+    signals: Signals
+    provide: Mapping[Any, Any] = field(default_factory=dict)
+    compile: Compile = compile_plan
+
+
 @dataclass
 class Hosted:
     """One service in this process; without a scheduler and workers only its door is here."""
@@ -78,30 +105,17 @@ class Assembly:
     """Puts the parts of each service together, starts them, and stops them in order."""
 
     def __init__(
-        self,
-        choreography: Choreography,
-        broker: Broker,
-        world: World,
-        signals: Signals,
-        options: Options,
-        *,
-        open_store: Callable[[Service], Store],
-        provide: Mapping[Any, Any],
-        compile: Compile,
-        stack: AsyncExitStack,
-        stop: Callable[[], None],
+        self, choreography: Choreography, platform: Platform, *, stack: AsyncExitStack, stop: Callable[[], None]
     ) -> None:
         self.hosted: dict[str, Hosted] = {}
         self.outcomes = Outcomes()
         self._choreography = choreography
         self._wire = Wire(choreography)
-        self._broker = broker
-        self._world = world
-        self._signals = signals
-        self._options = options
-        self._open_store = open_store
-        self._instead = provide
-        self._compile = compile
+        self._platform = platform
+        self._broker = platform.broker
+        self._world = platform.world
+        self._signals = platform.signals
+        self._options = platform.options
         self._stack = stack
         self._stop = stop
         self._consuming: list[asyncio.Task[None]] = []
@@ -164,12 +178,13 @@ class Assembly:
     async def _base(self, name: str) -> Hosted:
         service = self._choreography.services[name]
         given = await self._provide(service)
-        store = self._open_store(service)
+        store = self._platform.open_store(service)
         await store.open()
         self._stack.push_async_callback(store.close)
         limits = self._options.limits
         plans = {
-            reaction.name: self._compile(reaction, service, self._wire, given, limits) for reaction in service.reactions.values()
+            reaction.name: self._platform.compile(reaction, service, self._wire, given, limits)
+            for reaction in service.reactions.values()
         }
         outside = Outside(store, threads=max((plan.policy.concurrency for plan in plans.values()), default=1))
         self._stack.callback(outside.close)
@@ -188,7 +203,7 @@ class Assembly:
         return {given.type: await self._open_one(service, given) for given in service.provided}
 
     async def _open_one(self, service: Service, given: Provided) -> Any:
-        source = self._instead.get(given.type, given.source)
+        source = self._platform.provide.get(given.type, given.source)
         if not (inspect.isroutine(source) or inspect.isclass(source) or isinstance(source, partial)):
             return source
         try:
