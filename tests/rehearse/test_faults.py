@@ -14,6 +14,7 @@ from farandole.errors import BrokerError, ConfigurationError
 from farandole.model.envelope import Message
 from farandole.rehearse.broker import SimulatedBroker
 from farandole.rehearse.cluster import USUAL, Cluster
+from farandole.rehearse.dice import Strike
 from farandole.rehearse.faults import Fault, Faults
 from farandole.testing.checkers import altered, out_of_order, two_owners
 from farandole.testing.virtual import VirtualWorld
@@ -163,11 +164,11 @@ async def test_who_stands_still_for_long_acknowledges_too_late(world: VirtualWor
 
 
 async def test_a_failover_forgets_acknowledgements_but_not_where_the_group_began(world: VirtualWorld) -> None:
-    cluster, broker = await connected(world, Faults(failover=Fault(0.0, 3, 3)), partitions=1)
+    cluster, broker = await connected(world, Faults(), partitions=1)
     await broker.publish([message(n) for n in range(5)])
     whole, late = await broker.subscribe(ALL), await broker.subscribe(Subscription("late", ("t",), start="end"))
     await whole.ack(await whole.fetch(10, 0))
-    cluster.fail_over()
+    cluster.fail_over(Strike("failover", "broker", 1, 3))
     again = await whole.fetch(10, 0)
     assert [delivery.id for delivery in again] == ["m2", "m3", "m4"]
     assert all(delivery.redelivered for delivery in again)
@@ -185,7 +186,7 @@ async def test_a_failover_may_lose_what_was_not_acknowledged_and_tells_the_publi
         publishing = asyncio.create_task(broker.publish([message(1), message(2)]))
         await world.sleep(1.5)  # stored, and the answer is on its way
         assert await broker.lag(ALL) == 2
-        cluster.fail_over()
+        cluster.fail_over(Strike("failover", "broker", seed))
         assert all(result.error for result in await publishing)
         kept[await broker.lag(ALL)] += 1
         consumer = await broker.subscribe(ALL)

@@ -23,6 +23,8 @@ from farandole.brokers.memory import MemoryConsumer
 from farandole.errors import BrokerClosed, BrokerError, ConfigurationError
 from farandole.model.envelope import Message
 from farandole.rehearse.cluster import Cluster, Place
+from farandole.rehearse.dice import Strike
+from farandole.rehearse.tasks import later
 from farandole.world import World
 
 __all__ = ["SimulatedBroker", "SimulatedConsumer"]
@@ -39,6 +41,7 @@ class SimulatedBroker:
         self.world = world
         self._consumers: list[SimulatedConsumer] = []
         self._open = False
+        self._node = str(getattr(world, "node", "client"))
         self._cut_until = self._mute_until = 0.0
 
     async def open(self) -> None:
@@ -47,18 +50,18 @@ class SimulatedBroker:
     async def publish(self, batch: Sequence[Message]) -> Sequence[PublishResult]:
         self._check()
         self.world.point("broker.publish:before")
-        cluster, dice = self.cluster, self.cluster.dice
+        cluster = self.cluster
         await self.reach("publish")
-        if dice.strikes("refused"):
+        if self.strike("refused"):
             raise BrokerError("publish: the simulated broker refused it")
-        if dice.strikes("failover"):
-            cluster.fail_over()
+        if failover := self.strike("failover"):
+            cluster.fail_over(failover)
             raise BrokerError("publish: the simulated broker failed over")
         results, stored = self._sort(batch)
         publish = cluster.accept(stored)
         try:
             await self.answer("publish")
-            if dice.strikes("unanswered"):
+            if self.strike("unanswered"):
                 raise BrokerError("publish: no answer came; whether it was stored is unknown")
         except BrokerError as error:
             return [result if result.permanent else PublishResult(str(error)) for result in results]
@@ -76,10 +79,10 @@ class SimulatedBroker:
             result = too_large(message, self.capabilities.max_bytes)
             if result is None and (message.topic, message.key) in broken:
                 result = PublishResult("not tried: one before it of the same key failed")
-            elif result is None and self.cluster.dice.strikes("partial"):
+            elif result is None and (partial := self.strike("partial")):
                 result = PublishResult("no answer for this one; whether it was stored is unknown")
                 broken.add((message.topic, message.key))
-                if self.cluster.dice.coin():
+                if self.cluster.dice.chance(partial).random() < 0.5:
                     stored.append(message)
             elif result is None:
                 stored.append(message)
@@ -114,13 +117,19 @@ class SimulatedBroker:
 
     # ---- the wire --------------------------------------------------------------------------------------------------------
 
+    def strike(self, fault: str) -> Strike | None:
+        """Whether a fault strikes this connection."""
+        strike = self.cluster.dice.strike(fault, self._node)
+        if strike is not None:
+            self.world.point(f"broker.fault:{fault}")
+        return strike
+
     async def reach(self, what: str) -> None:
         """The way there; raises `BrokerError` where the broker never hears of it."""
-        dice = self.cluster.dice
-        if dice.strikes("cut"):
-            self.cut_off(dice.size("cut"))
-        if dice.strikes("one_way"):
-            self._mute_until = max(self._mute_until, self.world.monotonic() + dice.size("one_way"))
+        if cut := self.strike("cut"):
+            self.cut_off(cut.size)
+        if one_way := self.strike("one_way"):
+            self._mute_until = max(self._mute_until, self.world.monotonic() + one_way.size)
         before = self.cluster.takeovers
         await self._travel()
         if self._lasts(self._cut_until) or self.cluster.takeovers != before:
@@ -134,8 +143,19 @@ class SimulatedBroker:
             raise BrokerError(f"{what}: no answer came; whether it was done is unknown")
 
     async def _travel(self) -> None:
-        if self.cluster.dice.strikes("slow"):
-            await self.world.sleep(self.cluster.dice.size("slow"))
+        if slow := self.strike("slow"):
+            await self.world.sleep(slow.size)
+
+    def die(self, after: float) -> None:
+        """The process is dead; the broker finds out so many seconds later."""
+        self.cut_off(after + 1.0)
+        for consumer in self._consumers:
+            later(after, consumer.die)
+
+    def silent(self, seconds: float) -> None:
+        """The broker hears nothing of the process for so long."""
+        for consumer in self._consumers:
+            consumer.silent(seconds)
 
     def _lasts(self, until: float) -> bool:
         return self.world.monotonic() < until and not self.cluster.dice.resting
@@ -145,7 +165,7 @@ class SimulatedBroker:
         self._cut_until = max(self._cut_until, self.world.monotonic() + seconds)
         for consumer in self._consumers:
             consumer.wake()  # what waits finds out
-            consumer.silent(seconds)
+        self.silent(seconds)
 
 
 class SimulatedConsumer:
@@ -162,7 +182,7 @@ class SimulatedConsumer:
         self._cluster = cluster = broker.cluster
         self._inner = inner
         self._name = cluster.name_of(inner)
-        self._expired = self._closed = False
+        self._expired = self._closed = self._dead = False
         self.hand: dict[Place, Delivery] = {}
         self.wake = inner.wake
 
@@ -201,8 +221,8 @@ class SimulatedConsumer:
         point("broker.ack:before")
         await self._broker.reach("ack")
         await self._stand_still()
-        if self._cluster.dice.strikes("failover"):
-            self._cluster.fail_over()
+        if failover := self._broker.strike("failover"):
+            self._cluster.fail_over(failover)
             raise BrokerError("ack: the simulated broker failed over")
         self._settle(deliveries)
         await self._broker.answer("ack")
@@ -225,6 +245,8 @@ class SimulatedConsumer:
         point("broker.release:after")
 
     def _give_back(self, deliveries: Sequence[Delivery], *, suspect: bool = False) -> None:
+        if self._dead:
+            return
         known = [known for delivery in deliveries if (known := self.hand.pop(_place(delivery), None)) is not None]
         if suspect:
             known = [msgspec.structs.replace(delivery, redelivered=True) for delivery in known]
@@ -233,7 +255,7 @@ class SimulatedConsumer:
             self._inner.group.balance()  # the others may have them
 
     async def close(self) -> None:
-        if self._closed:
+        if self._closed or self._dead:
             return
         self._closed = True
         self._leave()
@@ -244,15 +266,20 @@ class SimulatedConsumer:
         if self._closed:
             raise BrokerClosed("this simulated consumer is closed: subscribe again")
 
+    def die(self) -> None:
+        """Its process is dead: the broker gives what it had to others."""
+        if not self._closed and not self._dead:
+            self._leave()
+            self._cluster.consumers.remove(self)
+        self._dead = True
+
     # ---- standing still, and being counted as dead ---------------------------------------------------------------------------
 
     async def _stand_still(self) -> None:
-        dice = self._cluster.dice
-        if dice.strikes("pause"):
-            seconds = dice.size("pause")
-            self.silent(seconds)
+        if pause := self._broker.strike("pause"):
+            self.silent(pause.size)
             try:
-                async with asyncio.timeout(seconds):
+                async with asyncio.timeout(pause.size):
                     await self._cluster.healed.wait()
             except TimeoutError:
                 pass
@@ -261,7 +288,7 @@ class SimulatedConsumer:
         """The broker hears nothing of it for so long; longer than a session, and it counts as dead."""
         session = self._cluster.dice.faults.session
         if seconds > session:
-            asyncio.get_running_loop().call_later(session, self._expire)
+            later(session, self._expire)
 
     def _expire(self) -> None:
         if not self._cluster.dice.resting:

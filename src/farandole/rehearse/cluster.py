@@ -19,7 +19,9 @@ from farandole.brokers.log import Group, Log, Member
 from farandole.errors import ConfigurationError
 from farandole.model.envelope import Message
 from farandole.model.wire import partition_of
-from farandole.rehearse.faults import Dice, Faults
+from farandole.rehearse.dice import Dice, Strike
+from farandole.rehearse.faults import Faults
+from farandole.rehearse.tasks import later
 from farandole.testing.checkers import Hold
 from farandole.world import World
 
@@ -49,9 +51,9 @@ class Cluster:
     Parameters
     ----------
     world:
-        The clock, and the chance that all faults are drawn from.
+        The clock.
     faults:
-        What may go wrong; nothing by default.
+        What may go wrong, or the dice that draw it; nothing by default.
     capabilities:
         What the adapter claims, and then does: without `assigns_partitions` members compete for messages, and those of one key may
         overtake each other; without `fenced_ack` a late acknowledgement settles; without `redelivery_flag` no delivery has it.
@@ -81,21 +83,21 @@ class Cluster:
     def __init__(
         self,
         world: World,
-        faults: Faults | None = None,
+        faults: Faults | Dice | None = None,
         *,
         capabilities: Capabilities = USUAL,
         keeps_acknowledged: bool = True,
         partitions: int = DEFAULT_PARTITIONS,
     ) -> None:
-        faults = faults or Faults()
-        if keeps_acknowledged and faults.forgets.rate:
+        dice = faults if isinstance(faults, Dice) else Dice(faults or Faults(), world.token())
+        if keeps_acknowledged and dice.faults.forgets.rate:
             raise ConfigurationError(
                 "faults.forgets takes messages that were acknowledged, and this cluster keeps them. "
                 "Say keeps_acknowledged=False, and what is kept in capabilities.durability"
             )
         self.world = world
         self.capabilities = capabilities
-        self.dice = Dice(faults, world)
+        self.dice = dice
         self.holds: list[Hold] = []
         self.delivered: list[tuple[str, Delivery]] = []
         self.forgotten: list[str] = []
@@ -127,7 +129,7 @@ class Cluster:
         self._stored[publish] = []
         for message in messages:
             lane = (message.topic, message.key) if self.capabilities.assigns_partitions else object()
-            delay = self.dice.size("delay") if self.dice.strikes("delay") else 0.0
+            delay = strike.size if (strike := self.dice.strike("delay")) else 0.0
             queue = self._under_way.get(lane)
             if not queue and not delay:
                 self._store(publish, message)
@@ -136,7 +138,7 @@ class Cluster:
             now = self.world.monotonic()
             due = max(now + delay, queue[-1][0]) if queue else now + delay
             queue.append((due, publish, message))
-            asyncio.get_running_loop().call_later(due - now, self._land, lane)
+            later(due - now, self._land, lane)
         return publish
 
     def answered(self, publish: object) -> None:
@@ -162,9 +164,9 @@ class Cluster:
         if publish in self._stored:
             number = partition_of(message.key, self.log.partitions)
             self._stored[publish].append((message.topic, number, len(self.log.topics[message.topic][number].entries)))
-        if self.dice.strikes("duplicate"):
+        if duplicate := self.dice.strike("duplicate"):
             copy: list[asyncio.TimerHandle] = []
-            copy.append(asyncio.get_running_loop().call_later(self.dice.size("duplicate"), self._copy, copy, message))
+            copy.append(later(duplicate.size, self._copy, copy, message))
             self._copies += copy
 
     def _copy(self, copy: list[asyncio.TimerHandle], message: Message) -> None:
@@ -200,18 +202,19 @@ class Cluster:
 
     # ---- failing over, and healing -----------------------------------------------------------------------------------------
 
-    def fail_over(self) -> None:
+    def fail_over(self, strike: Strike) -> None:
         """Another machine takes over, which has not heard of everything."""
         self.takeovers += 1
+        chance = self.dice.chance(strike)
         for publish in list(self._stored):
-            if self.dice.coin():
+            if chance.random() < 0.5:
                 self._lose(publish)
             del self._stored[publish]
         for topic, partitions in self.log.topics.items():
             for number, partition in enumerate(partitions):
-                if self.dice.strikes("forgets"):
+                if forgets := self.dice.strike("forgets"):
                     end = len(partition.entries)
-                    for position in range(max(0, end - self.dice.count("forgets")) + 1, end + 1):
+                    for position in range(max(0, end - round(forgets.size)) + 1, end + 1):
                         self.gone.add((topic, number, position))
                         self.forgotten.append(partition.entries[position - 1].id)
         for consumer in self.consumers:
@@ -219,7 +222,7 @@ class Cluster:
         for group in self.log.groups.values():
             for key, lane in group.lanes.items():
                 start = self._starts.get((group.name, *key), 0)
-                group.lanes[key] = _rewound(lane.left(), self.dice.count("failover"), start)
+                group.lanes[key] = _rewound(lane.left(), round(strike.size), start)
             group.balance()
             for member in group.members:
                 member.bell.ring()

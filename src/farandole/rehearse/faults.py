@@ -1,14 +1,17 @@
-"""What may go wrong at a simulated broker: how often, and how far. All of it is drawn from the world's chance."""
+"""What may go wrong in a rehearsal: how often, and how far. `dice` draws it."""
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, fields
+import math
+import random
+from collections.abc import Collection
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
+from farandole.config import nearest
 from farandole.errors import ConfigurationError
-from farandole.world import World
 
-__all__ = ["ROUGH", "Dice", "Fault", "Faults"]
+__all__ = ["CALM", "GROUPS", "ROUGH", "Fault", "Faults", "names", "swarm"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,32 @@ class Faults:
 
     Attributes
     ----------
+    crash:
+        Each await and each crash point of a process: it is killed there, and comes back so many seconds later.
+    restart:
+        Each await of a process: it is asked to stop, ends in good order, and comes back so many seconds later.
+    upgrade:
+        Each start of a process after its first: it comes back with the newer version, where there is one.
+    freeze:
+        Each await of a process: all of it stands still for so many seconds. What it leased runs out meanwhile.
+    skew:
+        Each start of a process: its wall clock is off by so many seconds, ahead or behind.
+    jump:
+        Each await of a process: its wall clock jumps by so many seconds, ahead or back.
+    statement:
+        Each statement inside a transaction: the database fails it.
+    conflict:
+        Each commit: the database refuses it, as a failed serialization, and nothing is written.
+    doubt:
+        Each commit: it is written, and an error is answered.
+    busy:
+        Each beginning of a transaction: it waits so many seconds for the write lock.
+    lost_call:
+        Each call of what a service provides: it waits so many seconds for an answer; nothing was done.
+    lost_answer:
+        Each call of what a service provides: it waits so many seconds for an answer; it was done.
+    slow_call:
+        Each call of what a service provides: the answer takes so many seconds.
     slow:
         Each way of each call: seconds on the road.
     refused:
@@ -73,6 +102,19 @@ class Faults:
         After so many seconds of silence (cut, pause) a consumer counts as dead, and its partitions go to others.
     """
 
+    crash: Fault = Fault()
+    restart: Fault = Fault()
+    upgrade: Fault = Fault()
+    freeze: Fault = Fault()
+    skew: Fault = Fault()
+    jump: Fault = Fault()
+    statement: Fault = Fault()
+    conflict: Fault = Fault()
+    doubt: Fault = Fault()
+    busy: Fault = Fault()
+    lost_call: Fault = Fault()
+    lost_answer: Fault = Fault()
+    slow_call: Fault = Fault()
     slow: Fault = Fault()
     refused: Fault = Fault()
     unanswered: Fault = Fault()
@@ -86,8 +128,65 @@ class Faults:
     forgets: Fault = Fault()
     session: float = 10.0
 
+    def only(self, chosen: Collection[str]) -> Faults:
+        """These faults, and those of these groups (`GROUPS`), without all others.
+
+        Raises
+        ------
+        ConfigurationError
+            There is no fault of a name.
+        """
+        known = {**GROUPS, **{name: (name,) for name in names()}}
+        for name in chosen:
+            if name not in known:
+                raise ConfigurationError(f"there is no fault {name!r}. {nearest(name, known)}")
+        kept = {name for one in chosen for name in known[one]}
+        changes: dict[str, Any] = {name: Fault() for name in names() if name not in kept}
+        return replace(self, **changes)
+
+
+def names() -> tuple[str, ...]:
+    """The names of all faults."""
+    return tuple(field.name for field in fields(Faults) if field.name != "session")
+
+
+GROUPS = {
+    "process": ("crash", "restart", "upgrade", "freeze", "skew", "jump"),
+    "database": ("statement", "conflict", "doubt", "busy"),
+    "outside": ("lost_call", "lost_answer", "slow_call"),
+    "broker": (
+        "slow",
+        "refused",
+        "unanswered",
+        "partial",
+        "duplicate",
+        "delay",
+        "cut",
+        "one_way",
+        "pause",
+        "failover",
+        "forgets",
+    ),
+}
+"""The faults by what they strike."""
+
+CALM = Faults()
+"""Nothing goes wrong; the order of things still differs from seed to seed."""
 
 ROUGH = Faults(
+    crash=Fault(0.0005, 0.1, 20.0),
+    restart=Fault(0.0005, 0.1, 5.0),
+    upgrade=Fault(0.5),
+    freeze=Fault(0.0005, 0.1, 30.0),
+    skew=Fault(0.3, 0.01, 5.0),
+    jump=Fault(0.0005, 0.1, 60.0),
+    statement=Fault(0.002),
+    conflict=Fault(0.01),
+    doubt=Fault(0.01),
+    busy=Fault(0.02, 0.001, 3.0),
+    lost_call=Fault(0.05, 0.1, 10.0),
+    lost_answer=Fault(0.05, 0.1, 10.0),
+    slow_call=Fault(0.1, 0.01, 5.0),
     slow=Fault(0.5, 0.0, 0.05),
     refused=Fault(0.05),
     unanswered=Fault(0.05),
@@ -102,56 +201,15 @@ ROUGH = Faults(
 """A bad day, on which a broker still keeps its contract."""
 
 
-class Dice:
-    """Draws faults.
+def swarm(seed: int, worst: Faults = ROUGH) -> Faults:
+    """The faults of one seed: some of them, some rarer and some more frequent than in `worst`.
 
-    Parameters
-    ----------
-    world:
-        Whose chance is drawn from. What cannot strike draws nothing.
-
-    Attributes
-    ----------
-    happened:
-        How often each fault has struck.
+    A run in which everything goes wrong hides what one fault alone would show (Groce et al., Swarm Testing, ISSTA 2012).
     """
-
-    def __init__(self, faults: Faults, world: World) -> None:
-        self.faults = faults
-        self.happened: Counter[str] = Counter()
-        self._world = world
-        self._faults: dict[str, Fault] = {
-            field.name: fault for field in fields(faults) if isinstance(fault := getattr(faults, field.name), Fault)
-        }
-
-    @property
-    def resting(self) -> bool:
-        """Whether nothing strikes any more."""
-        return not self._faults
-
-    def rest(self) -> None:
-        """From now on nothing strikes."""
-        self._faults = {}
-
-    def strikes(self, name: str) -> bool:
-        """Whether this fault strikes now."""
-        fault = self._faults.get(name)
-        if fault is None or not fault.rate or self._world.random() >= fault.rate:
-            return False
-        self.happened[name] += 1
-        self._world.point(f"broker.fault:{name}")
-        return True
-
-    def coin(self) -> bool:
-        """One way or the other."""
-        return self._world.random() < 0.5
-
-    def size(self, name: str) -> float:
-        """How far it goes."""
-        fault: Fault = getattr(self.faults, name)
-        return fault.least + (fault.most - fault.least) * self._world.random()
-
-    def count(self, name: str) -> int:
-        """How many it takes, both ends of the range included."""
-        fault: Fault = getattr(self.faults, name)
-        return int(fault.least) + int((int(fault.most) - int(fault.least) + 1) * self._world.random())
+    chance = random.Random(f"{seed}/swarm")
+    drawn: dict[str, Any] = {}
+    for name in names():
+        on, factor = chance.random() < 0.4, math.exp(chance.uniform(-1.5, 1.5))
+        fault: Fault = getattr(worst, name)
+        drawn[name] = replace(fault, rate=min(1.0, fault.rate * factor)) if on else Fault()
+    return replace(worst, **drawn)

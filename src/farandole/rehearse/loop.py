@@ -25,18 +25,27 @@ from contextlib import contextmanager
 from contextvars import Context, ContextVar
 from operator import itemgetter
 from types import FrameType
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
 from farandole.rehearse.cuts import REFUSED, Cut, Deadlock, EndlessLoop, OutOfTime, OutsideWorld
 from farandole.rehearse.places import awaiting, calling_place
 from farandole.rehearse.tasks import InOrder, NumberedFuture, NumberedTask, is_step
 from farandole.rehearse.trace import Trace
 
-__all__ = ["NODE", "RehearsalLoop"]
+__all__ = ["NODE", "Node", "RehearsalLoop"]
 
 T = TypeVar("T")
 
-NODE: ContextVar[str] = ContextVar("farandole_node", default="")
+
+class Node(Protocol):
+    """A simulated process: where tasks run. See `RehearsalWorld`."""
+
+    node: str
+    dead: bool
+    frozen: bool
+
+
+NODE: ContextVar[Node | None] = ContextVar("farandole_node", default=None)
 """The node that a task belongs to; tasks inherit it."""
 
 _HOUR = 3600.0
@@ -69,6 +78,8 @@ class RehearsalLoop(asyncio.BaseEventLoop):
         How many task steps have run.
     unhandled:
         What was told to the loop's exception handler, such as a task's error that nobody looked at.
+    resumes:
+        Is told which node is about to go on after an await, and may kill or freeze it there.
     """
 
     def __init__(
@@ -85,6 +96,7 @@ class RehearsalLoop(asyncio.BaseEventLoop):
         self.trace = Trace() if trace is None else trace
         self.steps = 0
         self.unhandled: list[dict[str, Any]] = []
+        self.resumes: Callable[[Node], None] | None = None
         self._numbers = itertools.count(1)
         self._chance = random.Random(f"{seed}/schedule")
         self._now = 0.0
@@ -98,6 +110,8 @@ class RehearsalLoop(asyncio.BaseEventLoop):
         self._waiting_steps: list[tuple[int, asyncio.Handle]] = []  # by arrival
         self._callbacks: deque[tuple[int, asyncio.Handle]] = deque()
         self._living = InOrder()
+        self._held: list[tuple[Node, asyncio.Handle]] = []  # of nodes that are frozen or dead
+        self._graves: list[asyncio.Task[Any]] = []
         self._owner = threading.get_ident()
         self._verdict: Cut | None = None
         self._unwinding = False
@@ -164,6 +178,15 @@ class RehearsalLoop(asyncio.BaseEventLoop):
                 )
             )
 
+    def bury(self, node: Node) -> None:
+        """Keep what a dead node has left until the run ends: collected earlier, its `finally` blocks would run now."""
+        self._graves += [task for task in self._living if task.node is node and not task.done()]
+
+    def go_on(self, node: Node) -> None:
+        """A node that was frozen goes on, where it stood."""
+        self._ready.extend(handle for held, handle in self._held if held is node)
+        self._held = [(held, handle) for held, handle in self._held if held is not node]
+
     @property
     def running_here(self) -> bool:
         """Whether the run goes on, and this is its thread; not any more while it unwinds."""
@@ -171,7 +194,7 @@ class RehearsalLoop(asyncio.BaseEventLoop):
 
     def waiting(self) -> list[str]:
         """What every unfinished task waits for, a line each; those that wait in the user's own code come first."""
-        waits = [(task.get_name(), *awaiting(task.get_coro())) for task in self._living if not task.done()]
+        waits = [(task.get_name(), *awaiting(task.get_coro())) for task in self._living if not (task.done() or _is_dead(task))]
         return [f"{name}: {place}" for name, place, _ in sorted(waits, key=lambda wait: not wait[2])]
 
     def _run_once(self) -> None:
@@ -184,8 +207,18 @@ class RehearsalLoop(asyncio.BaseEventLoop):
         handle, stepping = self._next()
         if handle._cancelled:
             return
+        node = handle._context.get(NODE)  # type: ignore[attr-defined]
+        if node is not None and not self._unwinding:
+            if node.dead or node.frozen:
+                self._held.append((node, handle))
+                return
+            if stepping and self.resumes is not None:
+                self.resumes(node)
+                if node.dead or node.frozen:
+                    self._ready.append(handle)
+                    return
         if stepping:
-            self._count(handle)
+            self._count(handle, "" if node is None else node.node)
             if self.steps > self._steps_limit:
                 self.stop()
         if self._line_limit is None:
@@ -213,13 +246,13 @@ class RehearsalLoop(asyncio.BaseEventLoop):
             return callbacks.popleft()[1], False
         return steps.pop(chosen)[1], True
 
-    def _count(self, handle: asyncio.Handle) -> None:
+    def _count(self, handle: asyncio.Handle, node: str) -> None:
         task = handle._callback.__self__  # type: ignore[attr-defined]
         name = task.get_name()
         self.steps += 1
         self._points = 0
         self._since[name] += 1
-        self.note(handle._context.get(NODE, ""), f"step {name}")  # type: ignore[attr-defined]
+        self.note(node, f"step {name}")
         if self.steps - self._steps_then > self._patience and not self._unwinding:
             busiest = ", ".join(f"{name} ({count} steps)" for name, count in self._since.most_common(3))
             raise EndlessLoop(
@@ -292,7 +325,9 @@ class RehearsalLoop(asyncio.BaseEventLoop):
     def _look_at_errors(self) -> None:
         """Tell the errors of tasks that nobody looked at: Python tells them when it collects garbage, which may be never."""
         for task in self._living:
-            if task.done() and task._log_traceback:
+            if _is_dead(task):
+                task._log_traceback = False
+            elif task.done() and task._log_traceback:
                 task._log_traceback = False
                 self.call_exception_handler(
                     {"message": "nobody looked at the error of a task", "exception": task.exception(), "task": task}
@@ -301,6 +336,7 @@ class RehearsalLoop(asyncio.BaseEventLoop):
     def _unwind(self) -> list[str]:
         """Cancel what is left, again where it does not end at once; its `finally` blocks run. Gives what is still there."""
         self._unwinding = True
+        self._ready.extend(handle for _, handle in self._held)
         for _ in range(_ROUNDS):
             left = [task for task in self._living if not task.done()]
             if not left:
@@ -325,6 +361,7 @@ class RehearsalLoop(asyncio.BaseEventLoop):
         """A task with a number of its own."""
         self._check_closed()  # type: ignore[attr-defined]
         task = NumberedTask(coro, number=next(self._numbers), loop=self, name=name, context=context)
+        task.node = NODE.get() if context is None else context.get(NODE)
         self._living.add(task)
         return task
 
@@ -344,6 +381,10 @@ class RehearsalLoop(asyncio.BaseEventLoop):
 
     def _write_to_self(self) -> None:
         """Nobody sleeps in a selector."""
+
+
+def _is_dead(task: NumberedTask) -> bool:
+    return task.node is not None and task.node.dead
 
 
 def _refusal(what: str, instead: str) -> Callable[..., NoReturn]:

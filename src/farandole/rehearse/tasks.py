@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextvars import Context
 from typing import Any
 from weakref import WeakKeyDictionary
 
-__all__ = ["InOrder", "NumberedFuture", "NumberedTask", "is_step"]
+__all__ = ["InOrder", "NumberedFuture", "NumberedTask", "is_step", "later"]
 
 
 class _Numbered:
@@ -20,7 +21,15 @@ class _Numbered:
 
 
 class NumberedTask(_Numbered, asyncio.Task[Any]):
-    """A task of a rehearsal; its default name repeats as well."""
+    """A task of a rehearsal; its default name repeats as well.
+
+    Attributes
+    ----------
+    node:
+        The node that it belongs to.
+    """
+
+    node: Any = None
 
     def __init__(
         self, coroutine: Any, *, number: int, loop: asyncio.AbstractEventLoop, name: str | None, context: Context | None
@@ -53,3 +62,8 @@ def is_step(callback: Any) -> bool:
     return isinstance(getattr(callback, "__self__", None), asyncio.Task) and (
         type(callback).__name__ == "TaskStepMethWrapper" or callback.__name__ in ("task_wakeup", "__step", "__wakeup")
     )
+
+
+def later(seconds: float, callback: Callable[..., object], *arguments: Any) -> asyncio.TimerHandle:
+    """A timer of the running loop that belongs to no task, and so to no node: it fires even when the node is dead."""
+    return asyncio.get_running_loop().call_later(seconds, callback, *arguments, context=Context())
