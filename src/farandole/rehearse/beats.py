@@ -46,8 +46,8 @@ class Beat:
     who:
         The service at which it happened, or "client", or "broker".
     what:
-        The type of the event or command; the name of the fault or of the rule; the call to the outside, "Gateway.charge"; at a
-        database "statement", "refused", "unknown" or "slow".
+        The type of the event or command, or the reaction that had to do with it; the name of the fault or of the rule; the call to
+        the outside, "Gateway.charge"; at a database "statement", "refused", "unknown" or "slow".
     id:
         The event's or command's id.
     to:
@@ -57,7 +57,8 @@ class Beat:
     cause:
         The id of the event or command that caused a published event.
     note:
-        The reason in words; where it crashed, "store.commit:after"; how an outside call ended.
+        The reason in words; where it crashed, "store.commit:after"; how an outside call ended; of a delivery the lane, where a
+        service has several.
     seconds:
         How long a fault lasts; how far a clock is set, below zero for back.
     """

@@ -1,0 +1,85 @@
+"""Letters: what may be shown of a text, how wide a terminal shows it, and how it is cut to a width."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Sequence
+
+__all__ = ["cells", "clock", "fit", "lines", "listed", "plain", "span"]
+
+
+def plain(text: str) -> str:
+    """Text on one line, without what would steer a terminal or spoil a document."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in " ".join(text.split()))
+
+
+def cells(text: str) -> int:
+    """How many columns of a terminal it takes."""
+    return len(text) if text.isascii() else sum(map(_cell, text))
+
+
+def _cell(char: str) -> int:
+    if unicodedata.combining(char) or unicodedata.category(char) in ("Mn", "Me"):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def fit(text: str, width: int) -> str:
+    """Cut to a width; `…` stands where something is missing."""
+    if cells(text) <= width:
+        return text
+    kept, room = "", width - 1
+    for char in text:
+        room -= _cell(char)
+        if room < 0:
+            break
+        kept += char
+    return f"{kept.rstrip()}…" if width > 0 else ""
+
+
+def lines(text: str, width: int) -> list[str]:
+    """Broken at spaces into lines of at most a width; a longer word is cut into pieces."""
+    found, line = [], ""
+    for word in text.split():
+        longer = f"{line} {word}" if line else word
+        if cells(longer) <= width:
+            line = longer
+            continue
+        found += [line] if line else []
+        *pieces, line = _pieces(word, width)
+        found += pieces
+    return [*found, line] if line else found
+
+
+def _pieces(word: str, width: int) -> list[str]:
+    pieces, piece, room = [], "", width
+    for char in word:
+        size = _cell(char)
+        if size > room and piece:
+            pieces.append(piece)
+            piece, room = "", width
+        piece += char
+        room -= size
+    return [*pieces, piece]
+
+
+def listed(words: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+
+
+def span(seconds: float) -> str:
+    """A length of time, given in seconds, as people say it; its sign is left out."""
+    seconds = abs(seconds)
+    if not math.isfinite(seconds):
+        return "ever"
+    if 0 < seconds < 0.9995:
+        return f"{seconds * 1000:.3g} ms"
+    return f"{seconds:.1f} s" if seconds < 1e6 else f"{seconds:.3g} s"
+
+
+def clock(time: float) -> str:
+    """A moment, in seconds since the run began, in at most eight letters."""
+    written = f"{time:.2f}"
+    return written if len(written) <= 8 else f"{time:.2g}"
