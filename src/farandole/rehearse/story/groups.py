@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from farandole.rehearse.beats import Beat
 from farandole.rehearse.story.history import History
 
-__all__ = ["Group", "grouped"]
+__all__ = ["BARRIERS", "Group", "grouped"]
 
 _OUTCOMES = frozenset(("handled", "duplicate", "failed", "parked", "dead", "skipped"))
-_BARRIERS = frozenset(("crash", "restart", "pause", "clock", "cut", "fault", "database", "heal", "violation"))
+BARRIERS = frozenset(("crash", "restart", "pause", "clock", "cut", "fault", "database", "heal", "violation"))
 """What is told in its place, with nothing drawn together across it."""
 
 _FARTHEST = 60  # beats that a sentence looks ahead
@@ -71,7 +71,7 @@ def _ahead(history: History, position: int, taken: set[int]) -> Iterator[tuple[i
     """What follows before the next barrier."""
     for other in range(position + 1, min(position + _FARTHEST, len(history.told))):
         beat = history.told[other]
-        if not isinstance(beat, Beat) or beat.kind in _BARRIERS:
+        if not isinstance(beat, Beat) or beat.kind in BARRIERS:
             return
         if other not in taken:
             yield other, beat

@@ -50,6 +50,14 @@ class History:
         """Where a delivery is ahead of an older event of its cause or its publisher: that one, as it was published."""
         return self._overtakes.get(position)
 
+    def is_overtaken(self, id: str) -> bool:
+        """Whether an event comes anywhere after one that it should have come before."""
+        return any(older.id == id for older in self._overtakes.values())
+
+    def first_arrival(self, id: str) -> int | None:
+        """The position of an event's first delivery to anyone."""
+        return min(self._arrivals.get(id, {}).values(), default=None)
+
     def came_by_broker(self, id: str) -> bool:
         """Whether an event of this id was delivered to anyone."""
         return id in self._arrivals
