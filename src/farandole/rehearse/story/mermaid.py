@@ -14,9 +14,9 @@ from farandole.rehearse.story.scene import Look, Row, scene
 
 __all__ = ["mermaid"]
 
-_ARROWS: dict[Look, str] = {"arrow": "->>", "again": "-->>", "answer": "-->>", "lost": "-x"}
+_ARROWS: dict[Look, str] = {"arrow": "->>", "again": "-->>", "answer": "-->", "lost": "-x"}
 _MARKS: dict[Look, str] = {"crash": "✗ ", "restart": "↻ ", "failed": "! ", "fault": "↯ ", "violation": "✗ "}
-_PLAIN = frozenset(" .,:()[]/+*=?!'_-–…✗↻↯")
+_PLAIN = frozenset(" .,:()[]/+*=?!'_-…✗↻↯")
 _NOTE = 44  # letters of a line in a note
 
 
@@ -44,4 +44,6 @@ def _escaped(text: str) -> str:
     if text.lower().lstrip(":").startswith(("wrap:", "nowrap:")):  # would be read as an instruction
         text = text.replace(":", "\N{RATIO}", 1)
     escaped = "".join(char if char.isalnum() or char in _PLAIN else f"#{ord(char)};" for char in text)
-    return escaped.replace("end", "#101;nd") if escaped.strip().lower() == "end" else escaped or "-"
+    if escaped.strip().lower() == "end":  # would end what nobody began
+        escaped = f"#{ord(escaped.strip()[0])};{escaped.strip()[1:]}"
+    return escaped or "-"

@@ -48,15 +48,19 @@ def _identifier(name: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    return f'"{_inside(text)}"'.replace("\n", "\\n")
+    return '"' + _escaped(text).replace('"', '\\"').replace("\n", "\\n") + '"'
 
 
 def _inside(text: str) -> str:
-    """What stands between quotes for this text; lines stay lines, and what cannot be seen is written out."""
+    """What stands between three quotes for this text; lines stay lines, and what cannot be seen is written out."""
+    return re.sub(r'"{3,}|"+\Z', lambda quotes: quotes.group().replace('"', '\\"'), _escaped(text))
+
+
+def _escaped(text: str) -> str:
     return "".join(map(_letter, text))
 
 
 def _letter(char: str) -> str:
-    if char in '\\"':
-        return f"\\{char}"
+    if char == "\\":
+        return "\\\\"
     return char if char.isprintable() or char == "\n" else char.encode("unicode_escape", "surrogatepass").decode()
