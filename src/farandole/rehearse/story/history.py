@@ -41,6 +41,7 @@ class History:
         self._repeats = set(_repeats(told))
         self._arrivals = _arrivals(told)
         self._overtakes = dict(self._find_overtakings())
+        self._late = {(older.id, self._receiver(position)) for position, older in self._overtakes.items()}
 
     def again(self, position: int) -> bool:
         """Whether the same thing happened before: the same event sent, delivered or handled there, the same call made."""
@@ -50,9 +51,18 @@ class History:
         """Where a delivery is ahead of an older event of its cause or its publisher: that one, as it was published."""
         return self._overtakes.get(position)
 
+    def _receiver(self, position: int) -> str:
+        beat = self.told[position]
+        return beat.to if isinstance(beat, Beat) else ""
+
+    def late(self, position: int) -> bool:
+        """Whether what is delivered here was overtaken on its way."""
+        beat = self.told[position]
+        return isinstance(beat, Beat) and (beat.id, beat.to) in self._late
+
     def is_overtaken(self, id: str) -> bool:
         """Whether an event comes anywhere after one that it should have come before."""
-        return any(older.id == id for older in self._overtakes.values())
+        return any(late == id for late, _ in self._late)
 
     def first_arrival(self, id: str) -> int | None:
         """The position of an event's first delivery to anyone."""

@@ -169,6 +169,8 @@ class _Stage:
         label = self._name(beat) + self._again(position)
         if older is not None:
             label += f" (ahead of {self._name(older)})"
+        elif self._history.late(position) and not self._history.again(position):
+            label += " (late)"
         yield Row(beat.time, "again" if self._history.again(position) else "arrow", label, _line(at), _line(beat.to))
 
     def _handled(self, beat: Beat, position: int) -> Iterator[Row]:

@@ -13,9 +13,9 @@ from farandole.rehearse.story.words import sentences
 
 __all__ = ["svg"]
 
-_COLUMN, _LEFT, _TOP, _EDGE = 172, 74, 132, 24
-_HEADING, _LEADING = 40, 17  # above the first row; from line to line
-_NOTE, _BANNER = 30, 8  # letters of a line in a note; units per letter in a banner
+_COLUMN, _LEFT, _TOP, _EDGE = 172, 74, 108, 24
+_HEADING, _LEADING = 14, 17  # from the boxes to the first row; from line to line
+_NOTE, _BANNER = 36, 8  # letters of a line in a note; units per letter in a banner
 
 _COLOURS: dict[Look, str] = {
     "arrow": "blue",
@@ -63,7 +63,7 @@ class _Picture:
         before = ""
         for row, top in zip(self._scene.rows, self._tops):
             time = clock(row.time)
-            if time != before:
+            if time != before and row.look != "violation":
                 parts.append(text(_LEFT - 10, top + self._middle(row) + 4, f"{time} s", "faint", size=11, anchor="end"))
             before = time
             parts += self._row(row, top)
@@ -157,7 +157,7 @@ class _Picture:
         """A mark on the lifeline, and a note beside it."""
         colour, x, y = _COLOURS[row.look], self._columns[row.at], top + self._middle(row)
         noted = _noted(row)
-        width = max(wide(words, 13) for words in noted) + 20
+        width = max(wide(words, 14 if row.look == "crash" else 13) for words in noted) + 20
         left = x + 16 if x + 16 + width <= self._width - 8 else x - 16 - width
         yield box(
             left,
@@ -184,9 +184,10 @@ class _Picture:
 
     def _violation(self, row: Row, top: float) -> Iterator[str]:
         banner = self._banner(row)
-        rule = fit(row.label.partition(": ")[0], int((self._width - 2 * _EDGE - 70) / 10.5))
+        rule = fit(row.label.partition(": ")[0], int((self._width - 2 * _EDGE - 130) / 10.5))
         yield box(_EDGE, top + 10, self._width - 2 * _EDGE, 36 + _LEADING * len(banner), "alarm", round=8)
         yield text(_EDGE + 18, top + 34, f"✗ {rule}", "onalarm", size=16, look='font-weight="bold"')
+        yield text(self._width - _EDGE - 18, top + 34, f"{clock(row.time)} s", "onalarm", size=12, anchor="end")
         for place, words in enumerate(banner):
             yield text(_EDGE + 18, top + 55 + _LEADING * place, words, "onalarm", size=14)
 
