@@ -32,7 +32,7 @@ def tell(beats: Sequence[Beat | Fold], *, width: int = 100, colour: bool = False
         Whether to write a terminal's codes for colours.
     """
     width = max(width, NARROWEST)
-    history = History(beats)
+    history = History(relevant(beats))
     wrong = [violated(history, beat) for beat in beats if isinstance(beat, Beat) and beat.kind == "violation"]
     headline = [painted(line, "red", colour=colour) for text in wrong for line in lines(text, width)]
     parts = [

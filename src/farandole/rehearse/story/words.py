@@ -123,7 +123,7 @@ class _Teller:
     def _delivered(self, group: Group, beat: Beat, position: int) -> str:
         """An arrival, and what became of it; where it arrived as it should, only what became of it."""
         older = self._history.overtaken(position)
-        again = self._again(position)
+        again = self._again(position) or (" late" if self._history.late(position) else "")
         arrived = f"{self._name(beat, 'An event')} came to {place(beat.to)}{again}"
         if older is not None:
             arrived += f" ahead of {self._name(older, 'an older one')}, which had been published earlier"
