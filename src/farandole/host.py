@@ -118,18 +118,29 @@ class App:
         """Wait until nothing is left to do here: outboxes empty, lanes read, nothing running, no retry outstanding."""
         calm, pause = 0, 0.001
         while calm < 2:  # twice in a row: what one part finished, another may take up
-            resting = [await self._rests(hosted) for hosted in list(self._assembly.hosted.values())]
-            calm = calm + 1 if all(resting) else 0
+            calm = 0 if await self.restless() else calm + 1
             pause = 0.001 if calm else min(pause * 1.5, 0.25)  # a retry may be minutes away
             await self.world.sleep(pause)
 
-    async def _rests(self, hosted: Hosted) -> bool:
-        if hosted.door.busy or any(worker.busy for worker in hosted.workers) or (await hosted.store.status()).outbox:
-            return False
+    async def restless(self) -> str | None:
+        """What is left to do here, in words; None: nothing."""
+        for name, hosted in list(self._assembly.hosted.items()):
+            if left := await self._left(hosted):
+                return f"{name}: {left}"
+        return None
+
+    async def _left(self, hosted: Hosted) -> str | None:
+        if hosted.door.busy or any(worker.busy for worker in hosted.workers):
+            return "handlers are running"
+        if count := (await hosted.store.status()).outbox:
+            return f"{count} messages in the outbox"
         scheduler = hosted.scheduler
         if scheduler is not None and (scheduler.busy or await hosted.store.next_due(scheduler.names) is not None):
-            return False
-        return not any([await self.broker.lag(subscription) for subscription in hosted.subscriptions])
+            return "events wait to be run again, or for their first run"
+        for subscription in hosted.subscriptions:
+            if count := await self.broker.lag(subscription):
+                return f"{count} messages of {', '.join(subscription.topics)} are not acknowledged"
+        return None
 
     def stop(self) -> None:
         """Begin the graceful shutdown; `wait_stopped` returns."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from farandole.errors import DeclarationError
 from farandole.model.event import is_message
 from farandole.model.reaction import OnCommand, Reaction
 from farandole.model.service import Service
 
-__all__ = ["Choreography", "Edge", "Workflow"]
+__all__ = ["Choreography", "Edge", "Invariant", "Workflow"]
+
+Check = TypeVar("Check", bound=Callable[..., Any])
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
@@ -68,6 +71,28 @@ class Edge:
     compensates: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """Something that must be true of the databases of all services together.
+
+    Attributes
+    ----------
+    name:
+        The function's.
+    check:
+        Takes a `farandole.rehearse.View`. See `Choreography.invariant` for its answer.
+    always:
+        Whether it must be true after every commit, and not only when nothing is under way.
+    place:
+        `file:line`.
+    """
+
+    name: str
+    check: Callable[[Any], Any]
+    always: bool
+    place: str
+
+
 class Choreography:
     """A set of services and the graph that their declarations form.
 
@@ -106,6 +131,39 @@ class Choreography:
         names = [workflow.name for workflow in self.workflows]
         if twice := [name for name in names if names.count(name) > 1]:
             raise DeclarationError(f"Choreography({name!r}): two workflows are called {twice[0]!r}")
+        self.invariants: list[Invariant] = []
+
+    @overload
+    def invariant(self, check: Check, /) -> Check: ...
+    @overload
+    def invariant(self, *, always: bool = False) -> Callable[[Check], Check]: ...
+    def invariant(self, check: Any = None, *, always: bool = False) -> Any:
+        """Declare something that must be true, whatever goes wrong; rehearsals check it.
+
+            @shop.invariant
+            async def nobody_ships_unpaid(world):
+                assert not world.rows("shipping", "SELECT …")
+
+        Parameters
+        ----------
+        check:
+            A function, or coroutine function, of a `farandole.rehearse.View`. It is broken where it raises `AssertionError`, or gives
+            False, a text, or texts; nothing, None and True are fine. It may also give a `farandole.testing.checkers.Quantity`.
+        always:
+            Whether it must be true after every commit of every service; otherwise when nothing is under way any more.
+        """
+
+        def declare(check: Check) -> Check:
+            code = getattr(check, "__code__", None)
+            if code is None:
+                raise DeclarationError(f"@{self.name}.invariant takes a function of one parameter, the world; got: {check!r}")
+            name, place = code.co_name, f"{code.co_filename}:{code.co_firstlineno}"
+            if any(known.name == name for known in self.invariants):
+                raise DeclarationError(f"{place}: {self.name} has an invariant {name} already. Give this one another name")
+            self.invariants.append(Invariant(name, check, always, place))
+            return check
+
+        return declare if check is None else declare(check)
 
     @property
     def reactions(self) -> list[Reaction[Any, Any, Any]]:

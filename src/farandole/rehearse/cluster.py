@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from farandole.brokers.base import Capabilities, Delivery, Subscription
@@ -73,6 +73,8 @@ class Cluster:
     forgotten:
         The ids of messages that a failover lost though their publishers may have been told that they are stored; a duplicate of one
         may still come.
+    listeners:
+        Are told of every message that is stored.
 
     Raises
     ------
@@ -105,6 +107,7 @@ class Cluster:
         self.takeovers = 0
         self.consumers: list[SimulatedConsumer] = []
         self.healed = asyncio.Event()
+        self.listeners: list[Callable[[Message], None]] = []
         self.log = Log(
             partitions,
             lambda name, count: _Group(name, count, self.holds) if capabilities.assigns_partitions else _Crowd(name, count),
@@ -175,6 +178,8 @@ class Cluster:
 
     def _append(self, message: Message) -> None:
         self.log.append([message], self.world.time())
+        for listener in self.listeners:
+            listener(message)
 
     # ---- groups ----------------------------------------------------------------------------------------------------------
 

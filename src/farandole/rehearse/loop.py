@@ -44,6 +44,8 @@ class Node(Protocol):
     dead: bool
     frozen: bool
 
+    def resumed(self) -> None: ...
+
 
 NODE: ContextVar[Node | None] = ContextVar("farandole_node", default=None)
 """The node that a task belongs to; tasks inherit it."""
@@ -78,8 +80,6 @@ class RehearsalLoop(asyncio.BaseEventLoop):
         How many task steps have run.
     unhandled:
         What was told to the loop's exception handler, such as a task's error that nobody looked at.
-    resumes:
-        Is told which node is about to go on after an await, and may kill or freeze it there.
     """
 
     def __init__(
@@ -96,7 +96,6 @@ class RehearsalLoop(asyncio.BaseEventLoop):
         self.trace = Trace() if trace is None else trace
         self.steps = 0
         self.unhandled: list[dict[str, Any]] = []
-        self.resumes: Callable[[Node], None] | None = None
         self._numbers = itertools.count(1)
         self._chance = random.Random(f"{seed}/schedule")
         self._now = 0.0
@@ -212,8 +211,8 @@ class RehearsalLoop(asyncio.BaseEventLoop):
             if node.dead or node.frozen:
                 self._held.append((node, handle))
                 return
-            if stepping and self.resumes is not None:
-                self.resumes(node)
+            if stepping:
+                node.resumed()
                 if node.dead or node.frozen:
                     self._ready.append(handle)
                     return

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextvars import copy_context
 from typing import Any, TypeVar
 
@@ -45,8 +45,6 @@ class RehearsalWorld(World):
         It was killed: none of its tasks goes on, and whatever still unwinds has no effect.
     frozen:
         All of its tasks stand still.
-    passed:
-        Is told of every crash point that it passes, and may kill it there.
     """
 
     simulated = True
@@ -56,7 +54,6 @@ class RehearsalWorld(World):
         self.skew = skew
         self.dead = False
         self.frozen = False
-        self.passed: Callable[[str], None] | None = None
         self._loop = loop
         self._chance = random.Random(f"{loop.seed}/{node}/{generation}")
 
@@ -79,8 +76,9 @@ class RehearsalWorld(World):
         if self.dead:
             raise Died
         self._loop.point(self.node, name)
-        if self.passed is not None:
-            self.passed(name)
+
+    def resumed(self) -> None:
+        """One of its tasks is about to go on after an await; the node may be killed or frozen here."""
 
     def kill(self) -> None:
         """Kill it: nothing of it goes on from here. Called within one of its own steps, raise `Died` next."""

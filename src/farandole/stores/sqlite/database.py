@@ -56,6 +56,9 @@ class Database:
         The file cannot be opened, or is no SQLite database.
     """
 
+    connections: type[OwnedConnection] = OwnedConnection
+    cursors: type[sqlite3.Cursor] = sqlite3.Cursor
+
     def __init__(self, path: str | None, world: World) -> None:
         self.path = path
         self._world = world
@@ -66,8 +69,8 @@ class Database:
         self.users = 0
         self.closed = False
         self.level = -1
-        self.writer: OwnedConnection = _connect(path or ":memory:", world)
-        self.cursor = sqlite3.Cursor(self.writer)
+        self.writer: OwnedConnection = _connect(path or ":memory:", world, self.connections)
+        self.cursor: sqlite3.Cursor = self.cursors(self.writer)
         self.reader: OwnedConnection | None = None
 
     @classmethod
@@ -107,10 +110,10 @@ class Database:
     def open_reader(self) -> None:
         """Open the connection for reads outside the writer's transaction; the file must be in WAL mode by now."""
         if self.path is not None and self.reader is None:
-            self.reader = _connect(self.path, self._world)
+            self.reader = _connect(self.path, self._world, self.connections)
 
 
-def _connect(path: str, world: World) -> OwnedConnection:
+def _connect(path: str, world: World, factory: type[OwnedConnection]) -> OwnedConnection:
     if sqlite3.sqlite_version_info < (3, 35):
         raise ConfigurationError(
             f"Python is linked to SQLite {sqlite3.sqlite_version}; 3.35 or newer is needed. Use a newer Python"
@@ -118,7 +121,7 @@ def _connect(path: str, world: World) -> OwnedConnection:
     try:
         if path != ":memory:":
             Path(path).parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(path, timeout=0, isolation_level=None, factory=OwnedConnection, cached_statements=512)
+        connection = sqlite3.connect(path, timeout=0, isolation_level=None, factory=factory, cached_statements=512)
     except (OSError, sqlite3.Error) as error:
         raise ConfigurationError(f"cannot open the database {path}: {error}. {_remedy(path)}") from error
     connection.create_function("regexp", 2, _regexp, deterministic=True)
@@ -159,12 +162,18 @@ class Access:
         Clock, chance and crash points.
     level:
         `PRAGMA synchronous` for transactions that must survive a loss of power.
+    database:
+        One that is open already; it stays open when the store closes.
     """
 
-    def __init__(self, path: str | None, world: World, level: int) -> None:
+    def __init__(self, path: str | None, world: World, level: int, database: Database | None = None) -> None:
         self.world = world
         self.level = level
-        self.database = Database.share(path, world)
+        if database is None:
+            database = Database.share(path, world)
+        else:
+            database.users += 1
+        self.database = database
 
     async def prepare(self) -> None:
         """Put the file into WAL mode, in which readers and the writer do not wait for each other."""
@@ -264,7 +273,7 @@ class Access:
         database.own(_BEGIN)
 
     async def commit(self) -> None:
-        """Commit and give the lock back. Where that fails, nothing is written.
+        """Commit and give the lock back. Where that fails, nothing may have been written, or all of it.
 
         Raises
         ------
@@ -275,8 +284,13 @@ class Access:
             self.world.point("store.commit:before")
             await self.patiently(lambda: self.database.own(_COMMIT))
         except sqlite3.Error as error:
+            undone = self.database.writer.in_transaction
             self.rollback()
-            raise self.failed("commit", error) from error
+            if undone:
+                raise self.failed("commit", error) from error
+            raise StoreError(
+                f"{self.database.name} did not confirm the commit: {error}. Whether the transaction was written is unknown"
+            ) from error
         except BaseException:
             self.rollback()
             raise

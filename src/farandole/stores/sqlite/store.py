@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from farandole.errors import StoreError
 from farandole.stores.base import DeadFilter, InboxRow, LateTransaction, OutboxRow, StoreStatus, Transaction
 from farandole.stores.sqlite import inbox, outbox
-from farandole.stores.sqlite.database import Access
+from farandole.stores.sqlite.database import Access, Database
 from farandole.stores.sqlite.inbox import array, millis
 from farandole.stores.sqlite.migrate import create_tables, migrate
 from farandole.stores.sqlite.transaction import Begin, LateSqlite
@@ -39,12 +39,17 @@ class SqliteStore:
         `PRAGMA synchronous` of durable transactions: 2 full, 1 normal, 0 off.
     tables:
         The service's own tables: a SQLAlchemy `MetaData`, SQL statements, or None.
+    database:
+        One that is open already, with all tables in it.
     """
 
     inline = True
 
-    def __init__(self, url: str, *, path: str | None, world: World, level: int, tables: Any) -> None:
+    def __init__(
+        self, url: str, *, path: str | None, world: World, level: int, tables: Any, database: Database | None = None
+    ) -> None:
         self.url = url
+        self._database = database
         self._path = path
         self._world = world
         self._level = level
@@ -69,7 +74,9 @@ class SqliteStore:
         """Connect, migrate, and make the service's tables. Several processes may do so at once."""
         if self._access is not None:
             return
-        self._access = access = Access(self._path, self._world, self._level)
+        self._access = access = Access(self._path, self._world, self._level, self._database)
+        if self._database is not None:
+            return
         try:
             await access.prepare()
             async with self._alone(durable=True):

@@ -1,0 +1,278 @@
+"""What all processes of one run stand on: the loop, the dice, the broker, the disks, and what is outside; and who writes it down."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import inspect
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from farandole.errors import ConfigurationError
+from farandole.model.choreography import Choreography
+from farandole.model.service import Provided, Service
+from farandole.model.wire import Wire
+from farandole.rehearse.beats import Beat
+from farandole.rehearse.cluster import Cluster
+from farandole.rehearse.dice import Dice, Strike
+from farandole.rehearse.disk import Disk
+from farandole.rehearse.fakes import Outside, unreliable
+from farandole.rehearse.loop import RehearsalLoop
+from farandole.rehearse.process import Process
+from farandole.rehearse.rehearsal import Rehearsal
+from farandole.rehearse.world import RehearsalWorld
+from farandole.runtime.plan import Limits, Plan, compile_plan
+from farandole.runtime.signals import Signals
+from farandole.world import World
+
+__all__ = ["Ground"]
+
+_KINDS = {"cut": "cut", "one_way": "cut"}
+_TOLD_ELSEWHERE = {"crash", "restart", "upgrade", "freeze", "jump", "lost_call", "lost_answer", "slow_call", "slow"}
+
+
+class Ground:
+    """See above.
+
+    Parameters
+    ----------
+    rehearsal:
+        What is rehearsed.
+    loop:
+        Where it runs.
+    dice:
+        What goes wrong.
+    telling:
+        Whether beats are written down.
+
+    Attributes
+    ----------
+    effects:
+        (reaction, event id) of every run of a handler whose transaction was committed, in order.
+    ended_badly:
+        Processes that ended though nobody asked them to, and why.
+    """
+
+    def __init__(self, rehearsal: Rehearsal, loop: RehearsalLoop, dice: Dice, *, telling: bool) -> None:
+        self.rehearsal = rehearsal
+        self.choreography = rehearsal.choreography
+        self.newer: Choreography | None = rehearsal.newer
+        self.options = rehearsal.options
+        self.loop = loop
+        self.seed = loop.seed
+        self.dice = dice
+        self.wire = Wire(self.choreography)
+        self.world = RehearsalWorld(loop, "outside")
+        self.cluster = Cluster(
+            RehearsalWorld(loop, "broker"),
+            dice,
+            capabilities=rehearsal.broker.capabilities,
+            keeps_acknowledged=rehearsal.broker.keeps_acknowledged,
+            partitions=rehearsal.broker.partitions,
+        )
+        self.committed: list[Callable[[], None]] = []
+        self.disks = {
+            name: Disk(service, _Database(dice), heard=self._heard) for name, service in self.choreography.services.items()
+        }
+        self.processes: list[Process] = []
+        self.healed = self.calm = False
+        self.effects: list[tuple[str, str]] = []
+        self.ended_badly: list[tuple[str, BaseException | None]] = []
+        self.outside: dict[Any, Any] = {}
+        self.beats: list[Beat] | None = [] if telling else None
+        self._pending: dict[object, list[tuple[str, str]]] = {}
+        self._marks: dict[object, int] = {}
+        if telling:
+            dice.listeners.append(self._tell_strike)
+
+    # ---- who is where ----------------------------------------------------------------------------------------------------
+
+    def process_of(self, service: str) -> Process:
+        """A process that runs a service; each in turn where there are several."""
+        able = [process for process in self.processes if service in process.services]
+        up = [process for process in able if process.app is not None]
+        return (up or able)[0]
+
+    def ended(self, process: Process, error: BaseException | None) -> None:
+        """A process ended by itself."""
+        self.ended_badly.append((process.name, error))
+
+    def heal(self) -> None:
+        """All faults are over: nothing strikes, the broker is well, and who is dead or frozen goes on."""
+        self.tell("heal", "broker")
+        self.healed = True
+        self.dice.rest()
+        self.cluster.heal()
+        for process in self.processes:
+            process.heal()
+
+    # ---- what is outside -------------------------------------------------------------------------------------------------
+
+    async def open_outside(self) -> None:
+        """Make the fakes of this run."""
+        for service in self.choreography.services.values():
+            for given in service.provided:
+                if given.type in self.outside or given.local:
+                    continue
+                fake = self.rehearsal.fakes.get(given.type)
+                self.outside[given.type] = await self._make(given, given.source if fake is None else fake.source)
+
+    async def _make(self, given: Provided, source: Any) -> Any:
+        if not (inspect.isroutine(source) or inspect.isclass(source)):
+            return copy.deepcopy(source) if given.type not in self.rehearsal.fakes else source
+        value = source(self.world) if _takes_a_world(source) else source()
+        if inspect.isasyncgen(value):
+            return await anext(value)
+        return await value if inspect.isawaitable(value) else value
+
+    def provide(self, world: World) -> Mapping[Any, Any]:
+        """What the services of one process get: the fakes, whose calls may fail."""
+        given: dict[Any, Any] = {}
+        for kind, value in self.outside.items():
+            fake = self.rehearsal.fakes.get(kind)
+            error = TimeoutError if fake is None else fake.error
+            name = getattr(kind, "__name__", str(kind))
+            faults = _Outside(self.dice) if error is not None else _Harmless()
+            shown = unreliable(value, world, faults, error=error or TimeoutError, name=name, heard=self._hear(world))
+            given[kind] = lambda shown=shown: shown
+        return given
+
+    def _hear(self, world: World) -> Callable[[str, str], None]:
+        who = str(getattr(world, "node", "client"))
+        words = {"before": "timed out before acting", "after": "timed out after acting"}
+        return lambda call, how: self.tell("outside", who, call, note=words.get(how, how))
+
+    # ---- what is done ----------------------------------------------------------------------------------------------------
+
+    def compile(self, reaction: Any, service: Service, wire: Wire, given: Mapping[Any, Any], limits: Limits) -> Plan:
+        """A plan whose runs are written down."""
+        plan = self._watched(compile_plan(reaction, service, wire, given, limits))
+        if plan.exhausted is not None:
+            plan.exhausted = self._watched(plan.exhausted)
+        return plan
+
+    def _watched(self, plan: Plan) -> Plan:
+        watched, call, name = copy.copy(plan), plan.call, plan.id
+        if not plan.is_async:
+            raise ConfigurationError(
+                f"{plan.id} ({plan.place}) is a plain `def`, which runs in a thread, and no rehearsal can repeat threads. "
+                f"Write `async def`"
+            )
+
+        async def run(event: Any, transaction: Any, context: Any, error: Any) -> Any:
+            value = await call(event, transaction, context, error)
+            self._pending.setdefault(asyncio.current_task(), []).append((name, context.event_id))
+            return value
+
+        watched.wants_context = True
+        watched.call = run
+        return watched
+
+    def _heard(self, what: str) -> None:
+        """A disk began or ended something in the running task."""
+        task = asyncio.current_task()
+        pending = self._pending.get(task)
+        if what == "commit":
+            if pending:
+                self.effects += pending
+                self.tell_handled(pending)
+            self._pending.pop(task, None)
+            for listener in self.committed:
+                listener()
+        elif what == "rollback":
+            self._pending.pop(task, None)
+        elif what == "savepoint":
+            self._marks[task] = len(pending or ())
+        elif what == "undo" and pending:
+            del pending[self._marks.get(task, 0) :]
+
+    # ---- telling ---------------------------------------------------------------------------------------------------------
+
+    def tell(self, kind: Any, who: str, what: str = "", **more: Any) -> None:
+        """Write a beat down."""
+        if self.beats is not None:
+            self.beats.append(Beat(self.loop.time(), kind, who, what, **more))
+
+    def tell_handled(self, done: list[tuple[str, str]]) -> None:
+        """Write down what was handled."""
+        for reaction, id in done:
+            service, _, name = reaction.partition(".")
+            self.tell("handled", service, name, id=id)
+
+    def ear(self, process: Process) -> Signals:
+        """Who listens to the runtime of a process."""
+        return _Ear(self)
+
+    def _tell_strike(self, strike: Strike) -> None:
+        if strike.fault in _TOLD_ELSEWHERE:
+            return
+        if strike.fault in ("statement", "conflict", "doubt", "busy"):
+            what = {"conflict": "refused", "doubt": "unknown", "busy": "slow"}.get(strike.fault, strike.fault)
+            self.tell("database", strike.node, what, seconds=strike.size)
+        else:
+            self.tell(_KINDS.get(strike.fault, "fault"), strike.node, strike.fault, seconds=strike.size)
+
+
+class _Database:
+    """What goes wrong at databases, drawn by dice."""
+
+    def __init__(self, dice: Dice) -> None:
+        self._dice = dice
+
+    def statement(self, world: World) -> bool:
+        return self._dice.strike("statement", _node(world)) is not None
+
+    def commit(self, world: World) -> str | None:
+        if self._dice.strike("conflict", _node(world)):
+            return "refused"
+        return "unknown" if self._dice.strike("doubt", _node(world)) else None
+
+    def slow(self, world: World) -> float:
+        busy = self._dice.strike("busy", _node(world))
+        return busy.size if busy else 0.0
+
+
+class _Outside:
+    """What goes wrong with calls to the outside, drawn by dice."""
+
+    def __init__(self, dice: Dice) -> None:
+        self._dice = dice
+
+    def strike(self, world: World, call: str) -> Outside | None:
+        for fault, how in (("lost_call", "before"), ("lost_answer", "after"), ("slow_call", "slow")):
+            if strike := self._dice.strike(fault, _node(world)):
+                return Outside(how, strike.size)  # type: ignore[arg-type]
+        return None
+
+
+class _Harmless:
+    def strike(self, world: World, call: str) -> Outside | None:
+        return None
+
+
+class _Ear(Signals):
+    """Writes down what the runtime tells, and counts it."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self.counts: Counter[str] = Counter()
+
+    def failed(self, reaction: str, event_id: str, state: str, reason: str) -> None:
+        service, _, name = reaction.partition(".")
+        kind = {"dead": "dead", "skipped": "skipped"}.get(state, "parked")
+        self._ground.tell(kind, service, name, id=event_id, note=reason)
+
+
+def _node(world: World) -> str:
+    return str(getattr(world, "node", "client"))
+
+
+def _takes_a_world(source: Any) -> bool:
+    try:
+        parameters = inspect.signature(source).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    return any(
+        each.default is each.empty and each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD) for each in parameters
+    )
