@@ -272,6 +272,7 @@ class Values(Command):
     total_price: decimal.Decimal
     free_price: Annotated[int, Meta(ge=0)]
     limited: Annotated[int, Meta(ge=-5, le=300)]
+    between: Annotated[int, Meta(gt=-8, lt=90)]
     share: Annotated[float, Meta(gt=0, lt=1)]
     name: str
     items: list[int]
@@ -283,6 +284,7 @@ def test_numbers_are_small_and_touch_their_limits_now_and_then() -> None:
     commands = many(Values)
     assert {command.quantity for command in commands} == set(range(10))
     assert {-5, 300, 0, 1} <= {command.limited for command in commands}
+    assert {-7, 89, 0, 1} <= {command.between for command in commands}
     assert all(0 < command.share < 1 for command in commands)
     assert sum(command.quantity == 0 for command in commands) < 60
 

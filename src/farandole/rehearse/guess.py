@@ -203,14 +203,11 @@ class Guesses:
         return self._row(shape, place) if shape.array_like else self._object(shape, place)
 
     def _union(self, shape: inspect.UnionType, place: _Place) -> Any:
-        """One of them; None now and then, and whatever ends soon where it is deep already."""
-        deep = place.depth >= _DEEP
-        if shape.includes_none and (deep or self._rarely(0.2)):
+        """One of them; None now and then, and where it is deep already."""
+        if shape.includes_none and (place.depth >= _DEEP or self._rarely(0.2)):
             return None
         others = [each for each in shape.types if not isinstance(each, inspect.NoneType)]
         self._chance.shuffle(others)
-        if deep:
-            others.sort(key=lambda each: hasattr(each, "fields"))
         why: _Unmade | None = None
         for each in others:
             try:
