@@ -92,7 +92,11 @@ NASTY = [
     "$$", "a->>b: c", "", "  ", "\ud800", "\x00\x1b[31m", "\u2028", "{lasting} {of} {event} {}", "漢字", "e\u0301", "🎉", "x" * 90,
 ]  # fmt: skip
 
-texts = st.sampled_from(NASTY) | st.text(max_size=12) | st.sampled_from(["payments", "sales", "broker", "client", "o-1", "id-00000001"])
+texts = (
+    st.sampled_from(NASTY)
+    | st.text(max_size=12)
+    | st.sampled_from(["payments", "sales", "broker", "client", "o-1", "id-00000001"])
+)
 moments = st.floats(allow_nan=True, allow_infinity=True) | st.floats(0, 100)
 kinds: st.SearchStrategy[Kind] = st.sampled_from(typing.get_args(Kind))
 beats = st.builds(Beat, moments, kinds, *[texts] * 7, moments)

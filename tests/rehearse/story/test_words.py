@@ -6,11 +6,11 @@ import typing
 
 import pytest
 from hypothesis import given
+from tests.rehearse.story.cases import crash_before_ack, double_refund, runs, stale_cancel
 
 from farandole.rehearse.beats import Beat, Kind
 from farandole.rehearse.story import sentences
 from farandole.rehearse.story.points import point_words
-from tests.rehearse.story.cases import crash_before_ack, double_refund, runs, stale_cancel
 
 
 def test_a_crash_between_commit_and_ack_is_told_with_what_came_of_it() -> None:
@@ -31,7 +31,10 @@ def test_a_call_that_was_done_and_heard_a_time_out_is_told_as_such_and_its_repea
     told = sentences(double_refund())
     assert "payments called Gateway.refund; it was done, and the answer was lost." in told
     assert "payments called Gateway.refund again: refunded." in told
-    assert "payments.refund failed on OrderCancelled (order o-1): TimeoutError; it waits to be tried again: tried again in 2 s." in told
+    assert (
+        "payments.refund failed on OrderCancelled (order o-1): TimeoutError; it waits to be tried again: tried again in 2 s."
+        in told
+    )
     assert told[-2] == "payments.refund handled OrderCancelled (order o-1) and published PaymentRefunded (order o-1)."
 
 
@@ -41,9 +44,7 @@ def test_an_event_that_overtakes_an_older_one_says_so_and_the_other_comes_late()
         "OrderCancelled (order o-7) came to shipping ahead of OrderPlaced (order o-7), which had been published earlier, "
         "and was skipped: no such order." in told
     )
-    assert (
-        "OrderPlaced (order o-7) came to shipping late and was handled, and shipping published ParcelSent (order o-7)." in told
-    )
+    assert "OrderPlaced (order o-7) came to shipping late and was handled, and shipping published ParcelSent (order o-7)." in told
     assert "The broker held OrderPlaced (order o-7) back for 5.0 s." in told
 
 

@@ -104,6 +104,7 @@ class _Stage:
     def __init__(self, history: History) -> None:
         self._history = history
         self._arrived: dict[str, str] = {}  # by service, the event that came last
+        self._reasons: dict[tuple[str, str], str] = {}  # by service and event, why it failed last
         self._by_kind: dict[str, Callable[[Beat, int], Iterator[Row]]] = {
             "command": self._command,
             "refused": self._answer,
@@ -188,6 +189,10 @@ class _Stage:
             "skipped": ("skipped {}", "note"),
         }[beat.kind]
         note = self._history.names.words(beat.note)
+        if beat.kind == "failed":
+            self._reasons[beat.who, beat.id] = note
+        elif self._reasons.get((beat.who, beat.id)) == note:  # told already
+            note = ""
         label = words.replace("{}", self._name(beat), 1) + (f": {note}" if note else "")
         yield Row(beat.time, look, label, _line(beat.who), _line(beat.who))  # type: ignore[arg-type]
 

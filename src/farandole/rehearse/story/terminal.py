@@ -171,7 +171,7 @@ class _Drawing:
     def _legend(self) -> Iterator[Line]:
         used = {row.look for row in self._scene.rows}
         parts = [words for look, words in _LEGEND.items() if look in used]
-        parts += ["┊ hindered"] if any(not span.down for span in self._scene.spans) else []
+        parts += ["┊ cut off, or paused"] if any(not span.down for span in self._scene.spans) else []
         if parts:
             line = Line(self._width)
             line.write(_GUTTER, "   ".join(parts), "dim")
