@@ -56,7 +56,7 @@ def test_crashes_are_notes_repeats_dashed_and_losses_crossed() -> None:
     assert "    p1->>p2: OrderPlaced\n" in text
     assert "    Note over p2: ✗ crashed after commit, before ack\n" in text
     assert "    p1-->>p2: OrderPlaced again\n" in text
-    assert "    Note over p0,p4: ✗ everything_paid_ships: order o-1 is" in text
+    assert "    Note over p0,p4: ✗ everything_paid_ships: order<br/>o-1 is paid and not shipped\n" in text
     assert "-xp1: done, but the answer was lost: timed out" in mermaid(double_refund())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
-__all__ = ["arrow_head", "box", "cross", "line", "page", "text", "wide"]
+__all__ = ["arrow_head", "box", "cross", "line", "page", "shortened", "text", "wide"]
 
 _LIGHT = {
     "paper": "#ffffff",
@@ -76,6 +76,15 @@ def _wide(char: str) -> float:
     if char in _BROAD or ord(char) > 0x2FFF:
         return 1.0
     return 0.72 if char.isupper() else 0.61
+
+
+def shortened(words: str, size: float, room: float) -> str:
+    """A text that is about as wide as there is room, at most; `…` stands where something is missing."""
+    if wide(words, size) <= room:
+        return words
+    while words and wide(f"{words}…", size) > room:
+        words = words[:-1]
+    return f"{words}…"
 
 
 def text(

@@ -6,7 +6,7 @@ import math
 import unicodedata
 from collections.abc import Sequence
 
-__all__ = ["cells", "clock", "fit", "lines", "listed", "plain", "span"]
+__all__ = ["balanced", "cells", "clock", "fit", "lines", "listed", "plain", "span"]
 
 
 def plain(text: str) -> str:
@@ -50,6 +50,17 @@ def lines(text: str, width: int) -> list[str]:
         *pieces, line = _pieces(word, width)
         found += pieces
     return [*found, line] if line else found
+
+
+def balanced(text: str, width: int) -> list[str]:
+    """The same number of lines, of more equal lengths."""
+    found = lines(text, width)
+    for narrower in range(width - 1, width // 2, -1):
+        tried = lines(text, narrower)
+        if len(tried) != len(found):
+            break
+        found = tried
+    return found
 
 
 def _pieces(word: str, width: int) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from farandole.rehearse.beats import Beat
-from farandole.rehearse.story.letters import lines
+from farandole.rehearse.story.letters import balanced
 from farandole.rehearse.story.relevance import Fold
 from farandole.rehearse.story.scene import Look, Row, scene
 
@@ -35,7 +35,7 @@ def _statements(row: Row, ids: dict[str, str], across: str) -> Iterator[str]:
     if row.look in _ARROWS:
         yield f"{ids[row.at]}{_ARROWS[row.look]}{ids[row.to]}: {_escaped(row.label)}"
     else:
-        text = "<br/>".join(map(_escaped, lines(_MARKS.get(row.look, "") + row.label, _NOTE)))
+        text = "<br/>".join(map(_escaped, balanced(_MARKS.get(row.look, "") + row.label, _NOTE)))
         yield f"Note over {ids[row.at] if row.at else across}: {text or '-'}"
 
 

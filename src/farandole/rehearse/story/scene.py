@@ -252,7 +252,7 @@ def _end(rows: Sequence[tuple[int, Row]], number: int, beat: Beat, *, restarts: 
     until = beat.time + beat.seconds if beat.seconds > 0 else float("inf")
     for other in range(number + 1, len(rows)):
         row = rows[other][1]
-        back = row.look in ("heal", "violation") or row.time > until
+        back = row.look in ("heal", "violation") or row.time >= until
         if back or (restarts and row.look in ("restart", "crash") and row.at == rows[number][1].at):
             return other
     return len(rows)

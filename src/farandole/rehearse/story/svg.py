@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from farandole.rehearse.beats import Beat
-from farandole.rehearse.story.ink import arrow_head, box, cross, line, page, text, wide
-from farandole.rehearse.story.letters import clock, fit, lines
+from farandole.rehearse.story.ink import arrow_head, box, cross, line, page, shortened, text, wide
+from farandole.rehearse.story.letters import balanced, clock, lines
 from farandole.rehearse.story.relevance import Fold
 from farandole.rehearse.story.scene import Look, Row, Scene, scene
 from farandole.rehearse.story.words import sentences
@@ -58,7 +58,9 @@ class _Picture:
     def document(self, description: str) -> str:
         rules = [row.label.partition(":")[0] for row in self._scene.rows if row.look == "violation"]
         title = f"How {rules[0]} was violated" if rules else "What happened"
-        parts = [text(_EDGE, 40, fit(title, int((self._width - 2 * _EDGE) / 12.5)), "ink", size=21, look='font-weight="bold"')]
+        room = self._width - 2 * _EDGE
+        size = round(max(13, min(21, room / wide(title, 1.1))), 1)
+        parts = [text(_EDGE, 40, shortened(title, size, room), "ink", size=size, look='font-weight="bold"')]
         parts += self._lifelines()
         before = ""
         for row, top in zip(self._scene.rows, self._tops):
@@ -97,7 +99,7 @@ class _Picture:
             yield from self._spans(name, x)
             yield box(x - 68, 58, 136, 36, "head", edge="frame")
             size = 16 if wide(name, 16) <= 124 else 13
-            shown = name if wide(name, size) <= 128 else fit(name, 15)
+            shown = shortened(name, size, 118)
             yield text(x, 82, shown, "ink", size=size, anchor="middle", look='font-weight="bold"')
 
     def _last(self) -> float:
@@ -142,13 +144,13 @@ class _Picture:
         )
         yield cross(end - 24 * side, y, 5) if row.look == "lost" else arrow_head(end - 2 * side, y, side, colour)
         yield f'<circle cx="{start:.1f}" cy="{y:.1f}" r="3.5" class="f-{colour}"/>'
-        yield self._label(row, start, end, y - 9)
+        yield self._label(row, start, end, y - (12 if row.look == "lost" else 9))
 
     def _label(self, row: Row, start: float, end: float, y: float) -> str:
         """Over the middle of its arrow, or over its beginning where it is longer."""
         look = 'font-style="italic"' if row.look == "answer" else 'font-weight="bold"'
         size = 12.5 if row.look == "answer" else 13.5
-        words = fit(row.label, int((self._width - 2 * _EDGE) / (size * 0.64)))
+        words = shortened(row.label, size, self._width - 2 * _EDGE)
         half = wide(words, size) / 2
         middle = max(_EDGE + half, min((start + end) / 2, self._width - _EDGE - half))
         return text(middle, y, words, _COLOURS[row.look], size=size, anchor="middle", look=look, halo=True)
@@ -175,7 +177,7 @@ class _Picture:
 
     def _across(self, row: Row, top: float) -> Iterator[str]:
         y, colour = top + self._middle(row), _COLOURS[row.look]
-        words = fit(row.label, int((self._width - _LEFT - 2 * _EDGE) / 8.5))
+        words = shortened(row.label, 13, self._width - _LEFT - 3 * _EDGE)
         yield line(_LEFT, y, self._width - _EDGE, y, colour, width=1.5, dash="" if row.look == "heal" else "1 5")
         middle = (_LEFT + self._width - _EDGE) / 2
         half = wide(words, 13) / 2 + 8
@@ -184,7 +186,7 @@ class _Picture:
 
     def _violation(self, row: Row, top: float) -> Iterator[str]:
         banner = self._banner(row)
-        rule = fit(row.label.partition(": ")[0], int((self._width - 2 * _EDGE - 130) / 10.5))
+        rule = shortened(row.label.partition(": ")[0], 16, self._width - 2 * _EDGE - 130)
         yield box(_EDGE, top + 10, self._width - 2 * _EDGE, 36 + _LEADING * len(banner), "alarm", round=8)
         yield text(_EDGE + 18, top + 34, f"✗ {rule}", "onalarm", size=16, look='font-weight="bold"')
         yield text(self._width - _EDGE - 18, top + 34, f"{clock(row.time)} s", "onalarm", size=12, anchor="end")
@@ -212,7 +214,7 @@ class _Picture:
 
 
 def _noted(row: Row) -> list[str]:
-    return lines(row.label, _NOTE) or [" "]
+    return balanced(row.label, _NOTE) or [" "]
 
 
 def _symbol(look: Look, x: float, y: float, colour: str) -> str:
