@@ -20,17 +20,18 @@ PACKAGE = SRC / "farandole"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
-BASE = {"errors", "world", "process", "bell"}
+BASE = {"errors", "world", "process", "bell", "version"}
 CONTRACTS = {"brokers.base", "stores.base"}
 PURE = BASE | {"model", "schema"}
 RUNTIME = PURE | CONTRACTS | {"runtime"}
 PLUGINS = {"observe", "sourcing", "sagas", "security"}
-HOST = RUNTIME | PLUGINS | {"brokers", "stores", "config", "host"}
+HOST = RUNTIME | PLUGINS | {"brokers", "stores", "config", "loading", "host"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "world": set(),
     "process": set(),
+    "version": set(),
     "bell": set(),
     "model": {"errors", "model"},
     "schema": {"errors", "model", "schema"},
@@ -42,6 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "stores": PURE | {"stores", "stores.base"},
     "runtime": RUNTIME,
     "config": {"errors", "model", "config"},
+    "loading": {"errors", "config"},
     **{plugin: RUNTIME | {plugin} for plugin in PLUGINS},
     "host": HOST,
     "testing": HOST | {"testing"},

@@ -27,13 +27,12 @@ from farandole.model.event import Command, Event, Sensitive
 from farandole.model.policy import Policy, Retry
 from farandole.model.reaction import Reaction
 from farandole.model.service import Service
+from farandole.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from farandole.host import App, Receipt, open
     from farandole.runtime.context import Context
     from farandole.world import World
-
-__version__ = "0.1.0"
 
 __all__ = [
     "App",

@@ -19,6 +19,7 @@ _COMMANDS = {
     "trace": "show what an event caused, as a tree",
     "status": "show outboxes, lags, retries and dead letters",
     "dead": "list, show, retry or discard dead letters",
+    "rehearse": "run the real handlers through many faulty futures",
     "demo": "run the shop example on real or made-up orders",
 }
 _HELP = f"""\

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from importlib import import_module
-from pathlib import Path
-from traceback import extract_tb
 
 from farandole.brokers import open_broker
 from farandole.brokers.base import Broker
-from farandole.config import Config, check_services, load, nearest, sqlite_path
-from farandole.errors import ConfigurationError, FarandoleError
+from farandole.config import Config, check_services, load, sqlite_path
+from farandole.errors import ConfigurationError
+from farandole.loading import load_named
 from farandole.model.choreography import Choreography
 from farandole.stores import open_store
 from farandole.stores.base import Store
@@ -91,35 +88,6 @@ def find(app: str | None, services: list[str] | None = None, broker: str | None 
 
 
 def load_app(name: str) -> Choreography:
-    """The choreography that `module:variable` names; the current folder is on the import path.
-
-    Raises
-    ------
-    ConfigurationError
-        There is no such module or variable, importing it fails, or it is no choreography.
-    """
-    module_name, _, variable = name.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        module = import_module(module_name)
-    except FarandoleError:
-        raise
-    except Exception as error:
-        if isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}."):
-            raise ConfigurationError(
-                f"{name}: there is no module {error.name!r} in {here} or among what is installed. Run this where it can be imported"
-            ) from error
-        frame = extract_tb(error.__traceback__)[-1]
-        raise ConfigurationError(
-            f"{name}: importing {module_name} failed: {type(error).__name__}: {error} ({frame.filename}:{frame.lineno})"
-        ) from error
-    try:
-        found = getattr(module, variable)
-    except AttributeError:
-        known = [key for key, value in vars(module).items() if isinstance(value, Choreography)] or ["none"]
-        raise ConfigurationError(f"{name}: {module_name} has no {variable!r}. {nearest(variable, known)}") from None
-    if not isinstance(found, Choreography):
-        raise ConfigurationError(f"{name}: expected a Choreography, got {type(found).__name__}: {found!r}")
+    """The choreography that `module:variable` names; see `load_named`."""
+    found: Choreography = load_named(name, Choreography)
     return found

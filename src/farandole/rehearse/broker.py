@@ -196,7 +196,7 @@ class SimulatedConsumer:
         except BaseException:  # cancelled, or the answer was lost: they come again
             self._give_back(found)
             raise
-        self._cluster.delivered += [(self._name, delivery) for delivery in found]
+        self._cluster.hand_over(self._name, found)
         try:
             if found:
                 await self._stand_still()

@@ -75,6 +75,8 @@ class Cluster:
         may still come.
     listeners:
         Are told of every message that is stored.
+    receivers:
+        Are told of every delivery, as it is added to `delivered`.
 
     Raises
     ------
@@ -108,6 +110,7 @@ class Cluster:
         self.consumers: list[SimulatedConsumer] = []
         self.healed = asyncio.Event()
         self.listeners: list[Callable[[Message], None]] = []
+        self.receivers: list[Callable[[str, Delivery], None]] = []
         self.log = Log(
             partitions,
             lambda name, count: _Group(name, count, self.holds) if capabilities.assigns_partitions else _Crowd(name, count),
@@ -180,6 +183,13 @@ class Cluster:
         self.log.append([message], self.world.time())
         for listener in self.listeners:
             listener(message)
+
+    def hand_over(self, name: str, found: Sequence[Delivery]) -> None:
+        """Deliveries reached a consumer."""
+        for delivery in found:
+            self.delivered.append((name, delivery))
+            for receiver in self.receivers:
+                receiver(name, delivery)
 
     # ---- groups ----------------------------------------------------------------------------------------------------------
 

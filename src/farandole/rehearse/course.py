@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from farandole.errors import ConfigurationError
 from farandole.rehearse.dice import Strike
 from farandole.rehearse.faults import Faults, names
+from farandole.version import __version__
 
 if TYPE_CHECKING:
     from farandole.model.choreography import Choreography
@@ -59,8 +60,6 @@ class Course:
 
 def version() -> str:
     """The version of Farandole that drew a run, and of its drawing."""
-    from farandole import __version__
-
     return f"{__version__}/{FORMAT}"
 
 

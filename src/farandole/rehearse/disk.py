@@ -295,11 +295,11 @@ class _Cursor(sqlite3.Cursor):
 class _UsersCursor(OwnedCursor):
     """A handler's."""
 
-    def execute(self, sql: str, parameters: Any = (), /) -> OwnedCursor:
+    def execute(self, sql: str, parameters: Any = (), /) -> Any:
         _Struck.before(self.connection, sql)
         return super().execute(sql, parameters)
 
-    def executemany(self, sql: str, parameters: Iterable[Any], /) -> OwnedCursor:
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> Any:
         _Struck.before(self.connection, sql)
         return super().executemany(sql, parameters)
 
@@ -310,10 +310,10 @@ class _Connection(OwnedConnection):
     def cursor(self, factory: Any = _UsersCursor) -> Any:
         return super().cursor(factory)
 
-    def execute(self, sql: str, parameters: Any = (), /) -> OwnedCursor:
+    def execute(self, sql: str, parameters: Any = (), /) -> Any:
         return _UsersCursor(self).execute(sql, parameters)
 
-    def executemany(self, sql: str, parameters: Iterable[Any], /) -> OwnedCursor:
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> Any:
         return _UsersCursor(self).executemany(sql, parameters)
 
 

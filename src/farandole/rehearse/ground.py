@@ -9,8 +9,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from farandole.errors import ConfigurationError
+from farandole.brokers.base import Delivery
+from farandole.errors import ConfigurationError, EnvelopeError
 from farandole.model.choreography import Choreography
+from farandole.model.envelope import Message, decode
 from farandole.model.service import Provided, Service
 from farandole.model.wire import Wire
 from farandole.rehearse.beats import Beat
@@ -85,6 +87,10 @@ class Ground:
         self._marks: dict[object, int] = {}
         if telling:
             dice.listeners.append(self._tell_strike)
+            self._names = {binding.type: cls.__name__ for cls, binding in self.wire.by_class.items()}
+            self._told = set[str]()
+            self.cluster.listeners.append(self._tell_published)
+            self.cluster.receivers.append(self._tell_delivered)
 
     # ---- who is where ----------------------------------------------------------------------------------------------------
 
@@ -121,7 +127,8 @@ class Ground:
     async def _make(self, given: Provided, source: Any) -> Any:
         if not (inspect.isroutine(source) or inspect.isclass(source)):
             return copy.deepcopy(source) if given.type not in self.rehearsal.fakes else source
-        value = source(self.world) if _takes_a_world(source) else source()
+        make: Callable[..., Any] = source
+        value = make(self.world) if _takes_a_world(make) else make()
         if inspect.isasyncgen(value):
             return await anext(value)
         return await value if inspect.isawaitable(value) else value
@@ -199,6 +206,24 @@ class Ground:
         for reaction, id in done:
             service, _, name = reaction.partition(".")
             self.tell("handled", service, name, id=id)
+
+    def _tell_published(self, message: Message) -> None:
+        if message.id in self._told:
+            return
+        self._told.add(message.id)
+        try:
+            envelope = decode(message.body)
+        except EnvelopeError:
+            return
+        who = envelope.source.rstrip("/").rpartition("/")[2]
+        name = self._names.get(message.type, message.type)
+        self.tell("published", who, name, id=message.id, key=message.key, cause=envelope.causationid or "")
+
+    def _tell_delivered(self, consumer: str, delivery: Delivery) -> None:
+        group = consumer.rpartition("/")[0].split(".")
+        if len(group) > 1:
+            name = self._names.get(delivery.type or "", delivery.type or "")
+            self.tell("delivered", "broker", name, id=delivery.id or "", to=group[1], key=delivery.key or "")
 
     def ear(self, process: Process) -> Signals:
         """Who listens to the runtime of a process."""

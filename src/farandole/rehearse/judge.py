@@ -164,7 +164,7 @@ class Judge:
         found: dict[str, str | None] = {}
         for correlation, kinds in seen.items():
             for workflow in self._ground.choreography.workflows:
-                if any(types[cls] in kinds for cls in workflow.starts):
+                if any(types[cls] in kinds for cls in _several(workflow.starts)):
                     ends = [types[cls] for cls in workflow.outcomes if types[cls] in kinds]
                     found[correlation] = ends[0] if ends else found.get(correlation)
         return found
@@ -283,6 +283,10 @@ def _envelope(entry: Delivery) -> Envelope | None:
 
 def _correlation(envelope: Envelope) -> str:
     return envelope.correlationid or envelope.id
+
+
+def _several(classes: type | tuple[type, ...]) -> tuple[type, ...]:
+    return classes if isinstance(classes, tuple) else (classes,)
 
 
 def _short(kind: str) -> str:
