@@ -48,6 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "host": HOST,
     "testing": HOST | {"testing"},
     "rehearse": HOST | {"testing", "rehearse"},
+    "pytest_plugin": {"rehearse"},
     "cli": HOST | {"cli", "checks", "manifest", "testing", "rehearse", ""},
     "web": HOST | {"web", "checks", "manifest", ""},
     "": BASE | {"model", "host", "runtime"},  # the public names

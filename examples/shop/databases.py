@@ -5,15 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import URL, Engine, NullPool, create_engine, make_url, text
 
 from farandole import ConfigurationError
 
-__all__ = ["LEDGER", "Databases", "looking"]
+__all__ = ["LEDGER", "Databases", "Sight", "looking"]
 
 LEDGER = "gateway"
+
+
+class Sight(Protocol):
+    """A look into the shop from outside, wherever it runs: each service's database, and the gateway's ledger."""
+
+    def rows(self, service: str, sql: str, **values: Any) -> list[tuple[Any, ...]]:
+        """What a query gives, in a service's database or the gateway's ledger (`LEDGER`)."""
+        ...
+
+    def one(self, service: str, sql: str, **values: Any) -> Any:
+        """The first value of the first row, 0 where it is null."""
+        ...
 
 
 class Databases:

@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING
 
 from farandole import CommandRefused, World
 
-from .databases import Databases
+from .databases import Sight
 from .events import OrderConfirmed, OrderPlaced, PlaceOrder, ReceiveStock, ReturnLines, ReturnRejected, StockLine
 from .reader import Invoice
 from .services.returns import NOT_YET
 
 if TYPE_CHECKING:
     from farandole import App, Receipt
+    from farandole.rehearse import Stage
 
 __all__ = ["fill_shelves", "order_command", "return_command", "submit"]
 
 _PER_DELIVERY = 500
 
 
-async def fill_shelves(app: App, stock: Mapping[str, int]) -> None:
+async def fill_shelves(app: App | Stage, stock: Mapping[str, int]) -> None:
     """Let the initial stock arrive, once however often it is called."""
     codes = list(stock)
     for begin in range(0, len(codes), _PER_DELIVERY):
@@ -31,10 +32,10 @@ async def fill_shelves(app: App, stock: Mapping[str, int]) -> None:
 
 
 async def submit(
-    app: App,
+    app: App | Stage,
     invoices: Sequence[Invoice],
     *,
-    databases: Databases,
+    databases: Sight,
     world: World,
     customers: int = 64,
     timeout: float = 120.0,
@@ -45,7 +46,7 @@ async def submit(
     Parameters
     ----------
     app:
-        The running shop.
+        The running shop, or the stage of its rehearsal.
     invoices:
         In file order. Sent again after a crash, they change nothing: the invoice number is the idempotency key.
     databases:
@@ -81,7 +82,7 @@ def _by_customer(invoices: Sequence[Invoice]) -> list[list[Invoice]]:
 class _Customer:
     """Submits one invoice after the other, and remembers which orders were confirmed."""
 
-    def __init__(self, app: App, databases: Databases, world: World, timeout: float) -> None:
+    def __init__(self, app: App | Stage, databases: Sight, world: World, timeout: float) -> None:
         self._app = app
         self._databases = databases
         self._world = world
@@ -121,8 +122,10 @@ class _Customer:
 
     async def _look(self, service: str, sql: str, invoice: Invoice) -> bool:
         """Wait until a database has the outcome of something that was sent before a crash: its event may be long gone."""
+        wait = 0.02
         while not (rows := self._databases.rows(service, sql, id=invoice.number)):
-            await self._world.sleep(0.02)
+            await self._world.sleep(wait)
+            wait = min(1.0, wait * 1.5)
         return bool(rows[0][0])
 
     async def _send_return(self, invoice: Invoice) -> Receipt:

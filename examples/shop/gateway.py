@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from farandole.errors import ConfigurationError
 from farandole.world import World
@@ -129,6 +130,10 @@ class Gateway:
                 if self._entry("refund", reference, idempotency_key) is None:
                     self._write("refund", reference, idempotency_key, pence)
         self._answer(answered, "refund", idempotency_key)
+
+    def rows(self, sql: str, **values: object) -> list[tuple[Any, ...]]:
+        """What a query gives in its ledger."""
+        return self._db.execute(sql, values).fetchall()
 
     def close(self) -> None:
         """Close the ledger."""

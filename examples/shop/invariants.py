@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from .databases import LEDGER, Databases
+from .databases import LEDGER, Sight
 
 __all__ = [
     "check",
@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 
-def check(databases: Databases, invoices: Iterable[str], stock: Mapping[str, int]) -> dict[str, list[str]]:
+def check(databases: Sight, invoices: Iterable[str], stock: Mapping[str, int]) -> dict[str, list[str]]:
     """All of them, by name.
 
     Parameters
@@ -45,7 +45,7 @@ def check(databases: Databases, invoices: Iterable[str], stock: Mapping[str, int
     }
 
 
-def the_money_adds_up(databases: Databases) -> list[str]:
+def the_money_adds_up(databases: Sight) -> list[str]:
     """Order by order: charged minus given back is the confirmed total minus what was returned, to the penny."""
     due: Counter[str] = Counter(
         dict(_pairs(databases, "orders", "SELECT order_id, total_pence FROM orders WHERE state = 'confirmed'"))
@@ -60,7 +60,7 @@ def the_money_adds_up(databases: Databases) -> list[str]:
     ]
 
 
-def stock_adds_up(databases: Databases, stock: Mapping[str, int]) -> list[str]:
+def stock_adds_up(databases: Sight, stock: Mapping[str, int]) -> list[str]:
     """Code by code: on_hand + reserved + shipped - returned is the initial stock, and each agrees with its documents."""
     held, shipped = (
         dict(
@@ -87,13 +87,13 @@ def stock_adds_up(databases: Databases, stock: Mapping[str, int]) -> list[str]:
     return found
 
 
-def nobody_is_charged_twice(databases: Databases) -> list[str]:
+def nobody_is_charged_twice(databases: Sight) -> list[str]:
     """The gateway has one charge per order at most."""
     twice = "SELECT reference, count(*) FROM entries WHERE kind = 'charge' GROUP BY reference HAVING count(*) > 1"
     return [f"order {order_id}: charged {times} times" for order_id, times in databases.rows(LEDGER, twice)]
 
 
-def every_failed_saga_is_compensated(databases: Databases) -> list[str]:
+def every_failed_saga_is_compensated(databases: Sight) -> list[str]:
     """A cancelled order holds no goods and no money."""
     cancelled = {row[0] for row in databases.rows("orders", "SELECT order_id FROM orders WHERE state = 'cancelled'")}
     holding = databases.rows("inventory", "SELECT DISTINCT order_id FROM reservations WHERE state <> 'released'")
@@ -103,7 +103,7 @@ def every_failed_saga_is_compensated(databases: Databases) -> list[str]:
     return goods + money
 
 
-def listeners_heard_every_payment(databases: Databases) -> list[str]:
+def listeners_heard_every_payment(databases: Sight) -> list[str]:
     """Every payment has one confirmation, one sale and one pick list."""
     paid = databases.one("payments", "SELECT count(*) FROM payments WHERE state = 'processed'")
     heard = {
@@ -114,12 +114,12 @@ def listeners_heard_every_payment(databases: Databases) -> list[str]:
     return [f"{paid} payments, but {count} {name}" for name, count in heard.items() if count != paid]
 
 
-def every_invoice_has_an_outcome(databases: Databases, invoices: Iterable[str]) -> list[str]:
+def every_invoice_has_an_outcome(databases: Sight, invoices: Iterable[str]) -> list[str]:
     """Every submitted invoice ended: rejected, confirmed, cancelled; or rejected, or both refunded and back on the shelf."""
     return [f"invoice {number}: no outcome" for number in undecided(databases, invoices)]
 
 
-def undecided(databases: Databases, invoices: Iterable[str]) -> list[str]:
+def undecided(databases: Sight, invoices: Iterable[str]) -> list[str]:
     """The invoices that have not ended."""
     ended = {row[0] for row in databases.rows("orders", "SELECT order_id FROM orders WHERE state <> 'placed'")}
     ended |= {
@@ -131,7 +131,7 @@ def undecided(databases: Databases, invoices: Iterable[str]) -> list[str]:
     return [number for number in invoices if number not in ended]
 
 
-def _balances(databases: Databases) -> dict[str, int]:
+def _balances(databases: Sight) -> dict[str, int]:
     """What the gateway holds for each order, in pence."""
     return dict(
         _pairs(
@@ -142,5 +142,5 @@ def _balances(databases: Databases) -> dict[str, int]:
     )
 
 
-def _pairs(databases: Databases, service: str, sql: str, **values: str) -> list[tuple[str, int]]:
+def _pairs(databases: Sight, service: str, sql: str, **values: str) -> list[tuple[str, int]]:
     return [(name, int(number)) for name, number in databases.rows(service, sql, **values)]

@@ -82,6 +82,7 @@ class Ground:
         self.effects: list[tuple[str, str]] = []
         self.ended_badly: list[tuple[str, BaseException | None]] = []
         self.outside: dict[Any, Any] = {}
+        self.notes: dict[str, Any] = {}
         self.beats: list[Beat] | None = [] if telling else None
         self._pending: dict[object, list[tuple[str, str]]] = {}
         self._marks: dict[object, int] = {}
@@ -154,13 +155,13 @@ class Ground:
 
     def compile(self, reaction: Any, service: Service, wire: Wire, given: Mapping[Any, Any], limits: Limits) -> Plan:
         """A plan whose runs are written down."""
-        plan = self._watched(compile_plan(reaction, service, wire, given, limits))
+        plan = self._watched(compile_plan(reaction, service, wire, given, limits), reaction.id)
         if plan.exhausted is not None:
-            plan.exhausted = self._watched(plan.exhausted)
+            plan.exhausted = self._watched(plan.exhausted, reaction.id)
         return plan
 
-    def _watched(self, plan: Plan) -> Plan:
-        watched, call, name = copy.copy(plan), plan.call, plan.id
+    def _watched(self, plan: Plan, name: str) -> Plan:
+        watched, call = copy.copy(plan), plan.call
         if not plan.is_async:
             raise ConfigurationError(
                 f"{plan.id} ({plan.place}) is a plain `def`, which runs in a thread, and no rehearsal can repeat threads. "

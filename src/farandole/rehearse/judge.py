@@ -30,7 +30,7 @@ from farandole.testing.checkers import (
 
 __all__ = ["Judge"]
 
-_WAITING = "SELECT reaction, id, key, state, reason FROM farandole_inbox WHERE state NOT IN ('done')"
+_WAITING = "SELECT reaction, id, key, state, reason FROM farandole_inbox WHERE state NOT IN ('done', 'exhausted')"
 
 
 class Judge:

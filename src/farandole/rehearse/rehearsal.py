@@ -142,6 +142,12 @@ class Rehearsal:
         self.play = play
         return play
 
+    @property
+    def key_fields(self) -> set[str]:
+        """What events declare as their key."""
+        classes = {cls for edge in self.choreography.edges for cls in (edge.cause, edge.effect) if cls is not None}
+        return {key for cls in classes if (key := getattr(cls, "__farandole__").key) is not None}  # noqa: B009
+
     def processes(self, draw: int) -> list[tuple[str, tuple[str, ...]]]:
         """The names of the processes of a run, and which services each runs.
 

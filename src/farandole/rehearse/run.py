@@ -194,7 +194,7 @@ class _Director:
             raise ConfigurationError(
                 f"{rehearsal.choreography.name} has no commands, so nothing would happen. Write a scenario: @rehearsal.scenario"
             )
-        guesses = Guesses(stage.chance)
+        guesses = Guesses(stage.chance, key_fields=rehearsal.key_fields)
         for _ in stage.some(range(rehearsal.commands)):
             command = guesses.command(stage.chance.choice(kinds))
             try:

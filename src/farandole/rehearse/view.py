@@ -24,6 +24,11 @@ class View:
         self._ground = ground
 
     @property
+    def notes(self) -> dict[str, Any]:
+        """What the scenario writes down for the invariants."""
+        return self._ground.notes
+
+    @property
     def time(self) -> float:
         """Virtual seconds since the run began."""
         return self._ground.loop.time()
