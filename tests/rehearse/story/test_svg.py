@@ -66,3 +66,11 @@ def test_everything_stands_inside_the_picture(name: str) -> None:
 @given(runs)
 def test_any_run_is_well_formed(run: list[Beat]) -> None:
     parse(run)
+
+
+def test_a_service_that_answers_itself_is_drawn() -> None:
+    run = [
+        Beat(0.0, "command", "sales", "Place", "one", to="sales"),
+        Beat(0.1, "refused", "sales", "Place", "one", to="sales", note="no"),
+    ]
+    assert "refused: no" in texts(parse(run))

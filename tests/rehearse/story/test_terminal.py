@@ -11,7 +11,7 @@ from tests.rehearse.story.cases import ALL, busy_day, crash_before_ack, double_r
 
 from farandole.rehearse.beats import Beat
 from farandole.rehearse.story import diagram, sentences, tell
-from farandole.rehearse.story.letters import cells
+from farandole.rehearse.story.letters import cells, clock
 
 
 def plain(text: str) -> str:
@@ -114,3 +114,8 @@ def test_labels_of_any_length_keep_within_the_terminal(what: str, note: str, wid
         Beat(3.0, "violation", "", what, note=note),
     ]
     assert all(cells(line) <= width for line in diagram(run, width=width).split("\n"))
+
+
+@pytest.mark.parametrize("time", [0.0, 99999.99, 1e9, -1.05e100, float("inf"), float("nan")])
+def test_any_time_fits_its_column(time: float) -> None:
+    assert cells(clock(time)) <= 8

@@ -93,4 +93,4 @@ def span(seconds: float) -> str:
 def clock(time: float) -> str:
     """A moment, in seconds since the run began, in at most eight letters."""
     written = f"{time:.2f}"
-    return written if len(written) <= 8 else f"{time:.2g}"
+    return written if len(written) <= 8 else f"{time:.0e}"
