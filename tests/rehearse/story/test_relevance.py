@@ -27,14 +27,15 @@ def test_every_event_that_is_left_out_is_counted_once() -> None:
 
 def test_causes_and_effects_of_other_keys_are_kept_and_effects_of_causes_are_not() -> None:
     run = [
-        Beat(0.0, "published", "stock", "StockReceived", "delivery", key="d-1"),
+        Beat(0.0, "published", "dock", "ShipArrived", "ship", key="s-1"),
+        Beat(0.0, "published", "stock", "StockReceived", "delivery", key="d-1", cause="ship"),
         Beat(0.1, "published", "sales", "OrderPlaced", "placed", key="o-1", cause="delivery"),
         Beat(0.2, "published", "payments", "Refunded", "refund", key="r-1", cause="placed"),
         Beat(0.3, "published", "sales", "OrderPlaced", "other", key="o-2", cause="delivery"),
         Beat(0.4, "violation", "", "refunds", note="o-1 got too much"),
     ]
     kept = [beat.id for beat in relevant(run) if isinstance(beat, Beat)]
-    assert kept == ["delivery", "placed", "refund", ""]
+    assert kept == ["ship", "delivery", "placed", "refund", ""]
 
 
 def test_an_id_in_a_violation_counts_as_its_key_does() -> None:

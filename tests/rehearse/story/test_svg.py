@@ -11,6 +11,7 @@ from tests.rehearse.story.cases import ALL, crash_before_ack, runs
 
 from farandole.rehearse.beats import Beat
 from farandole.rehearse.story import sentences, svg
+from farandole.rehearse.story.ink import wide
 
 NAMESPACE = "{http://www.w3.org/2000/svg}"
 
@@ -61,6 +62,11 @@ def test_everything_stands_inside_the_picture(name: str) -> None:
             assert 0 <= float(element.get(attribute, "0")) <= most
         if element.tag == f"{NAMESPACE}rect":
             assert float(element.get("x", "0")) + float(element.get("width", "0")) <= width
+        if element.tag == f"{NAMESPACE}text":
+            before = {"start": 0.0, "middle": 0.5, "end": 1.0}[element.get("text-anchor", "start")]
+            size = wide(element.text or "", float(element.get("font-size", "0")))
+            start = float(element.get("x", "0")) - size * before
+            assert 0 <= start <= start + size <= width, element.text
 
 
 @given(runs)

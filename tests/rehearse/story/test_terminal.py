@@ -119,3 +119,10 @@ def test_labels_of_any_length_keep_within_the_terminal(what: str, note: str, wid
 @pytest.mark.parametrize("time", [0.0, 99999.99, 1e9, -1.05e100, float("inf"), float("nan")])
 def test_any_time_fits_its_column(time: float) -> None:
     assert cells(clock(time)) <= 8
+
+
+@pytest.mark.parametrize("width", range(30, 100, 7))
+def test_no_word_of_the_violation_is_cut(width: int) -> None:
+    words = " ".join(f"word-{number}" for number in range(40))
+    drawn = diagram([Beat(0.0, "pause", "sales"), Beat(1.0, "violation", "", "rule", note=words)], width=width)
+    assert [word for word in drawn.split() if word.startswith("word-")] == words.split()
