@@ -85,7 +85,23 @@ def busy_day() -> list[Beat]:
     return [*lost, Beat(40.0, "violation", "", "every_order_is_paid", note="order o-12 is placed and never paid")]
 
 
-ALL = {make.__name__: make for make in (crash_before_ack, double_refund, stale_cancel, busy_day)}
+def long_words() -> list[Beat]:
+    """Names and reasons that are longer than one would wish, from one edge of a diagram to the other."""
+    event = "InventoryReservationFailedForEverAndEver"
+    return [
+        Beat(0.0, "command", "client", "PlaceOrderWithAVeryLongNameIndeed", "c", to="recommendation-engine", key="o-1"),
+        Beat(1.0, "published", "recommendation-engine", event, "e", key="o-1", cause="c"),
+        Beat(2.0, "delivered", "broker", event, "e", to="shipping", key="o-1"),
+        Beat(2.0, "delivered", "broker", event, "e", to="recommendation-engine", key="o-1"),
+        Beat(3.0, "crash", "shipping", note="x" * 90),
+        Beat(4.0, "published", "shipping", event, "f", key="o-1"),
+        Beat(4.1, "delivered", "broker", event, "f", to="stock", key="o-1"),
+        Beat(5.0, "dead", "stock", event, "f", key="o-1", note="tried " * 30),
+        Beat(9.0, "violation", "", "rule_" * 20, note="words that go on about o-1 " * 30),
+    ]
+
+
+ALL = {make.__name__: make for make in (crash_before_ack, double_refund, stale_cancel, busy_day, long_words)}
 
 NASTY = [
     "end", "a;b", "#35;", 'say "hi"', 'ends in "', '"""', "\\", "\\N{", "two\nlines", "<b>&amp;</b>", "]]>", "%%{init}%%", "wrap: x",

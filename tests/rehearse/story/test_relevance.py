@@ -20,6 +20,14 @@ def test_a_long_run_is_folded_to_what_its_violation_names_and_to_all_faults() ->
     ]
 
 
+def test_folds_stand_in_the_order_of_time() -> None:
+    run = [*order(1, 0.0), Beat(5.0, "crash", "sales"), *order(2, 6.0), *order(3, 7.0), Beat(8.0, "restart", "sales")]
+    run += [*order(4, 9.0), Beat(20.0, "violation", "", "rule", note="o-4 is wrong")]
+    times = [beat.time for beat in relevant(run)]
+    assert [str(beat) for beat in relevant(run) if isinstance(beat, Fold)] == ["… 6 more events of other keys"]
+    assert times == sorted(times)
+
+
 def test_every_event_that_is_left_out_is_counted_once() -> None:
     left_out = sum(beat.events for beat in relevant(busy_day()) if isinstance(beat, Fold))
     assert left_out == 2 * 19

@@ -220,3 +220,10 @@ def test_no_run_is_beyond_words(beats: list[Beat]) -> None:
 def test_a_beat_with_nothing_but_its_kind_is_a_sentence(kind: Kind) -> None:
     (sentence,) = sentences([Beat(0.0, kind, "")])
     assert sentence.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("note", "end"), [("answered", "."), ("", "."), ("slow", ", which took long."), ("raised Declined", ": raised Declined.")]
+)
+def test_an_outside_call_ends_as_its_note_says(note: str, end: str) -> None:
+    assert sentences([Beat(0.0, "outside", "sales", "Mail.send", note=note)]) == [f"sales called Mail.send{end}"]

@@ -16,7 +16,7 @@ _QUIET = EVENTFUL | {"outside"}
 
 _TROUBLED = frozenset(("failed", "parked", "dead", "skipped", "duplicate", "refused"))
 _SHORT = 40  # beats that are read without being asked what matters
-_STRETCH = 3  # events that are worth a line to say that they are left out
+_STRETCH = 6  # events that are worth a line to say that they are left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +105,7 @@ def _with_chains(beats: Sequence[Beat], wanted: set[str]) -> set[str]:
 def _folded(beats: Sequence[Beat | Fold], kept: set[str], names: Names) -> Iterator[Beat | Fold]:
     left: list[Beat] = []
     counted: set[str] = set()
+    time = float("-inf")
     busy: dict[str, bool] = {}  # by service: whether what it works on is told
     for beat in beats:
         if isinstance(beat, Fold):
@@ -119,18 +120,15 @@ def _folded(beats: Sequence[Beat | Fold], kept: set[str], names: Names) -> Itera
                 counted |= {beat.id} - {""}
             continue
         if len(left) >= _STRETCH:
-            yield _fold(left, names)
+            yield Fold(max(time, left[0].time), len(left), names.noun(left))
             left = []
         yield beat
+        time = beat.time
     if left:
-        yield _fold(left, names)
+        yield Fold(max(time, left[0].time), len(left), names.noun(left))
 
 
 def _matters(beat: Beat, kept: set[str], busy: dict[str, bool]) -> bool:
     if beat.kind not in _QUIET or beat.id in kept or beat.key in kept:
         return True
     return beat.kind == "outside" and not beat.id and not beat.key and busy.get(beat.who, True)
-
-
-def _fold(left: Sequence[Beat], names: Names) -> Fold:
-    return Fold(left[0].time, len(left), names.noun(left))

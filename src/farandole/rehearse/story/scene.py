@@ -11,7 +11,7 @@ from farandole.rehearse.story.groups import BARRIERS
 from farandole.rehearse.story.history import History
 from farandole.rehearse.story.letters import plain
 from farandole.rehearse.story.relevance import Fold, relevant
-from farandole.rehearse.story.troubles import ACTED, LOST, happening, place
+from farandole.rehearse.story.troubles import ACTED, ANSWERED, LOST, happening, place
 
 __all__ = ["Look", "Row", "Scene", "Span", "scene"]
 
@@ -205,7 +205,7 @@ class _Stage:
         yield Row(beat.time, "again" if self._history.again(position) else "arrow", call, who, thing)
         if beat.note == ACTED:
             yield Row(beat.time, "lost", "done, but the answer was lost: timed out", thing, who)
-        elif beat.note:
+        elif beat.note not in ("", ANSWERED):
             yield Row(beat.time, "answer", self._history.names.words(beat.note), thing, who)
 
     def _across(self, beat: Beat, position: int) -> Iterator[Row]:

@@ -32,7 +32,14 @@ _COLOURS: dict[Look, str] = {
     "heal": "green",
     "violation": "red",
 }
-_TINTS = {"red": "redtint", "amber": "ambertint", "green": "greentint", "blue": "greytint", "ink": "greytint", "faint": "greytint"}
+_TINTS = {
+    "red": "redtint",
+    "amber": "ambertint",
+    "green": "greentint",
+    "blue": "greytint",
+    "ink": "greytint",
+    "faint": "greytint",
+}
 _DASHES: dict[Look, str] = {"again": "8 5", "answer": "2 4"}
 
 

@@ -9,7 +9,7 @@ from farandole.rehearse.story.history import History
 from farandole.rehearse.story.letters import plain, span
 from farandole.rehearse.story.points import point_words
 
-__all__ = ["ACTED", "LOST", "TROUBLES", "Happening", "happening", "outside_outcome", "place"]
+__all__ = ["ACTED", "ANSWERED", "LOST", "TROUBLES", "Happening", "happening", "outside_outcome", "place"]
 
 TROUBLES = frozenset(("crash", "restart", "pause", "clock", "cut", "fault", "database"))
 """Kinds that `happening` tells."""
@@ -19,6 +19,11 @@ LOST = "timed out before acting"
 
 ACTED = "timed out after acting"
 """The note of an outside call that was carried out, and whose answer was lost."""
+
+ANSWERED = "answered"
+"""The note of an outside call that went as it should, with nothing more to say."""
+
+_SLOW = "slow"
 
 _AT_BROKER = {
     "refused": "refused a publish{of}",
@@ -147,4 +152,6 @@ def outside_outcome(note: str) -> str:
         return " and heard a time-out; nothing was done"
     if note == ACTED:
         return "; it was done, and the answer was lost"
-    return f": {note}" if note else ""
+    if note == _SLOW:
+        return ", which took long"
+    return f": {note}" if note not in ("", ANSWERED) else ""
