@@ -40,18 +40,21 @@ class Rehearsing:
         """
         from farandole.rehearse.course import Course
         from farandole.rehearse.explore import Coverage
-        from farandole.rehearse.report import told
+        from farandole.rehearse.inspection import inspect
+        from farandole.rehearse.report import Report, told
         from farandole.rehearse.run import play
         from farandole.rehearse.search import load_rehearsal
 
         __tracebackhide__ = True
         what = load_rehearsal(app, faults) if isinstance(app, str) else app
         coverage = Coverage.of(what)
+        name = app if isinstance(app, str) else "module:rehearsal"
+        if outside := inspect(what, first):
+            pytest.fail(Report(name, what, coverage, outside=outside).text(), pytrace=False)
         for seed in range(first, first + seeds):
             run = play(what, Course(seed))
             coverage.add(run)
             if run.findings:
-                name = app if isinstance(app, str) else "module:rehearsal"
                 pytest.fail(told(name, what, coverage, run.course).text(), pytrace=False)
         return coverage
 

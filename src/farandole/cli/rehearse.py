@@ -101,12 +101,20 @@ def rehearse(  # noqa: PLR0913 - each is a flag
 
 
 def _search(plan: Plan, *, quiet: bool) -> Report:
-    from farandole.rehearse.report import told
+    from farandole.rehearse.cuts import OutsideWorld
+    from farandole.rehearse.explore import Coverage
+    from farandole.rehearse.inspection import inspect
+    from farandole.rehearse.report import Report, told
     from farandole.rehearse.search import load_rehearsal, search
 
-    with _progress(plan, quiet=quiet) as watch:
-        found = search(plan, watch)
     rehearsal = load_rehearsal(plan.app, plan.faults)
+    if outside := inspect(rehearsal, plan.first):
+        return Report(plan.app, rehearsal, Coverage.of(rehearsal), outside=outside)
+    with _progress(plan, quiet=quiet) as watch:
+        try:
+            found = search(plan, watch)
+        except OutsideWorld as error:
+            return Report(plan.app, rehearsal, Coverage.of(rehearsal), outside=[str(error)])
     with _shrinking(found.course is not None, quiet=quiet) as watch_shrinking:
         return told(plan.app, rehearsal, found.coverage, found.course, watch_shrinking)
 

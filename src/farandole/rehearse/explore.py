@@ -34,6 +34,8 @@ class Coverage:
         How often each fault struck.
     states:
         What workflow instances looked like.
+    dead:
+        How many dead letters there were, by reaction and error.
     runs, workflows, steps:
         How many there were.
     """
@@ -42,6 +44,7 @@ class Coverage:
     edges: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
     states: set[str] = field(default_factory=set)
+    dead: Counter[str] = field(default_factory=Counter)
     runs: int = 0
     workflows: int = 0
     steps: int = 0
@@ -70,6 +73,7 @@ class Coverage:
         self.edges.update(run.edges)
         self.faults.update(run.happened)
         self.states |= run.states
+        self.dead.update(run.dead)
         self.runs += 1
         self.workflows += run.workflows
         self.steps += run.steps
@@ -80,6 +84,7 @@ class Coverage:
         self.edges.update(other.edges)
         self.faults.update(other.faults)
         self.states |= other.states
+        self.dead.update(other.dead)
         self.runs += other.runs
         self.workflows += other.workflows
         self.steps += other.steps

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -149,6 +149,14 @@ class Judge:
             for disk in self._ground.disks.values()
             for reaction, id, key, state, reason in disk.rows(_WAITING)
         ]
+
+    def dead(self) -> Counter[str]:
+        """How many dead letters there are, by reaction and error."""
+        return Counter(
+            f"{reaction} {error or 'unreadable'}"
+            for disk in self._ground.disks.values()
+            for reaction, error in disk.rows("SELECT reaction, error FROM farandole_inbox WHERE state = 'dead'")
+        )
 
     def workflows(self) -> int:
         """How many workflow instances there were."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from farandole.rehearse import story
@@ -35,6 +35,8 @@ class Report:
         What repeats it as it was found.
     remark, caution:
         One more line about the runs; why the run may not be the one that was meant.
+    outside:
+        What in the choreography would differ from run to run, so that nothing was rehearsed.
     """
 
     app: str
@@ -44,20 +46,25 @@ class Report:
     seed: str = ""
     remark: str = ""
     caution: str | None = None
+    outside: list[str] = field(default_factory=list)
 
     @property
     def failed(self) -> bool:
-        """Whether a run failed."""
-        return self.run is not None and bool(self.run.findings)
+        """Whether a run failed, or could not be repeated."""
+        return bool(self.outside) or (self.run is not None and bool(self.run.findings))
 
     def text(self, *, width: int = 100, colour: bool = False) -> str:
         """For a terminal."""
+        if self.outside:
+            return "\n".join(
+                ["Nothing was rehearsed, since runs could not be repeated:", *(f"  {line}" for line in self.outside)]
+            )
         parts = [self._met()] if self.coverage.runs or self.remark else []
         if self.caution:
             parts.append(f"Mind: {self.caution}.")
         if self.run is not None:
             parts.append(story.tell(self.run.beats, width=width, colour=colour))
-        if self.failed:
+        if self.run is not None and self.run.findings:
             parts += [self._repeat(), self.regression()]
         return "\n\n".join(parts)
 
@@ -85,9 +92,12 @@ class Report:
             "faults": {name: coverage.faults[name] for name in names() if coverage.faults[name]},
             "edges": {"declared": len(coverage.declared), "missed": [list(edge) for edge in coverage.missed]},
             "states": len(coverage.states),
+            "dead": dict(coverage.dead),
             "failed": self.failed,
         }
-        if self.failed and self.run is not None:
+        if self.outside:
+            values["outside"] = self.outside
+        if self.run is not None and self.run.findings:
             values["seed"] = self.seed
             values["findings"] = [{"rule": each.rule, "words": each.words, "ids": each.ids} for each in self.run.findings]
             values["story"] = story.sentences(story.relevant(self.run.beats))
@@ -100,6 +110,8 @@ class Report:
         if self.remark:
             lines.append(self.remark)
         if coverage.runs:
+            dead = [f"{name} {count:,}" for name, count in sorted(coverage.dead.items())]
+            lines += [f"dead letters: {', '.join(dead)}"] if dead else []
             struck = [f"{name} {coverage.faults[name]:,}" for name in names() if coverage.faults[name]]
             lines.append(f"faults: {', '.join(struck) or 'none'}")
             travelled = len(coverage.declared) - len(coverage.missed)

@@ -25,6 +25,8 @@ from farandole.rehearse.process import Process
 from farandole.rehearse.rehearsal import Rehearsal
 from farandole.rehearse.stage import Stage
 from farandole.rehearse.trace import Trace
+from farandole.rehearse.watch import Watch
+from farandole.rehearse.watchdog import watchdog
 from farandole.testing.checkers import Finding
 
 __all__ = ["Run", "play"]
@@ -51,10 +53,16 @@ class Run:
         Which arrows of the choreography were travelled: (reaction, cause type, effect type or "").
     states:
         What the workflow instances looked like at the end, as short texts: what exploration finds new.
+    dead:
+        How many dead letters were left, by reaction and error.
     workflows:
         How many workflow instances there were; where none are declared, how many commands.
     digest, entries:
         The hash of the trace, and how many entries it has.
+    beats:
+        Its story, where it was to be told.
+    outside:
+        What it asked of the real world, where that was watched closely.
     steps, seconds:
         How many task steps ran, and how much virtual time passed.
     """
@@ -65,12 +73,14 @@ class Run:
     happened: Counter[str] = field(default_factory=Counter)
     edges: set[tuple[str, str, str]] = field(default_factory=set)
     states: set[str] = field(default_factory=set)
+    dead: Counter[str] = field(default_factory=Counter)
     workflows: int = 0
     digest: str = ""
     entries: int = 0
     steps: int = 0
     seconds: float = 0.0
     beats: list[Beat] = field(default_factory=list)
+    outside: list[str] = field(default_factory=list)
     trace: Trace | None = None
 
     @property
@@ -91,7 +101,15 @@ class _Orderly(RehearsalLoop):
         return 0
 
 
-def play(rehearsal: Rehearsal, course: Course, *, telling: bool = False, keep: bool = False, lines: int | None = None) -> Run:
+def play(
+    rehearsal: Rehearsal,
+    course: Course,
+    *,
+    telling: bool = False,
+    keep: bool = False,
+    closely: bool = False,
+    lines: int | None = None,
+) -> Run:
     """Play one run.
 
     Parameters
@@ -100,6 +118,8 @@ def play(rehearsal: Rehearsal, course: Course, *, telling: bool = False, keep: b
         Whether its beats are written down, to tell its story.
     keep:
         Whether its trace is kept whole, to find where it differs from another.
+    closely:
+        Whether to look for uses of the real clock and of unseeded chance; half as fast.
     lines:
         How many lines one step may execute, see `RehearsalLoop`.
 
@@ -115,13 +135,17 @@ def play(rehearsal: Rehearsal, course: Course, *, telling: bool = False, keep: b
     loop = make(course.seed, trace, horizon=_LATER, lines=lines)
     dice = Dice(course.faults or swarm(course.seed, rehearsal.faults), course.seed, only=course.strikes)
     director = _Director(rehearsal, course, loop, dice, telling=telling)
+    watch = Watch(loop, closely=closely)
     try:
-        loop.play(director.main())
+        with watch, watchdog(loop):
+            loop.play(director.main())
     except OutsideWorld:
         raise
     except Cut as cut:
         director.found("stuck" if type(cut).__name__ != "EndlessLoop" else "endless", str(cut))
-    return director.run()
+    run = director.run()
+    run.outside = [str(finding) for finding in watch.findings]
+    return run
 
 
 class _Director:
@@ -183,6 +207,7 @@ class _Director:
             self.found("ended", f"the process {name} ended: {reason}")
         judge.at_rest()
         self._result.edges, self._result.states = judge.coverage()
+        self._result.dead = judge.dead()
 
     async def _play(self, stage: Stage) -> None:
         rehearsal = self._rehearsal

@@ -14,6 +14,7 @@ no watching: the SQLite store answers them from the world.
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import os
 import random
@@ -67,6 +68,8 @@ _SEED = random.Random.seed.__code__
 _START, _PAUSE = threading.Thread.start, time.sleep
 _OUTSIDE = {"socket": "the network", "subprocess": "another process", "_thread": "a thread"}
 _PROCESSES = frozenset({"os.system", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn"})
+
+_LOOPS = {asyncio.run.__code__, asyncio.new_event_loop.__code__}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +152,8 @@ class Watch:
                 self.refuse("a real pause, time.sleep()", _SLEEP)
             if function in _TOLD and self.on:
                 self._tell(frame, *_TOLD[function])
+        elif event == "call" and frame.f_code in _LOOPS and self.on:
+            self.refuse("an event loop of its own", "Write `async def` and await it: a reaction runs in a loop already", 4)
         elif event == "call" and frame.f_code is _SEED and frame.f_locals.get("a") is None and self.on:
             self._tell(frame, "random.Random() without a seed", _CHANCE)
 
