@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from farandole.brokers.base import Delivery
-from farandole.errors import ConfigurationError, EnvelopeError
+from farandole.errors import ConfigurationError, DeclarationError, EnvelopeError
 from farandole.model.choreography import Choreography
 from farandole.model.envelope import Message, decode
 from farandole.model.service import Provided, Service
@@ -24,6 +24,7 @@ from farandole.rehearse.loop import RehearsalLoop
 from farandole.rehearse.process import Process
 from farandole.rehearse.rehearsal import Rehearsal
 from farandole.rehearse.world import RehearsalWorld
+from farandole.runtime.lanes import lanes_of
 from farandole.runtime.plan import Limits, Plan, compile_plan
 from farandole.runtime.signals import Signals
 from farandole.world import World
@@ -89,6 +90,7 @@ class Ground:
         if telling:
             dice.listeners.append(self._tell_strike)
             self._names = {binding.type: cls.__name__ for cls, binding in self.wire.by_class.items()}
+            self._taken = self._lanes()
             self._told = set[str]()
             self.cluster.listeners.append(self._tell_published)
             self.cluster.receivers.append(self._tell_delivered)
@@ -104,6 +106,12 @@ class Ground:
     def ended(self, process: Process, error: BaseException | None) -> None:
         """A process ended by itself."""
         self.ended_badly.append((process.name, error))
+
+    def raise_if_misdeclared(self) -> None:
+        """Raise what a process could not start for, where no start would succeed."""
+        for _, error in self.ended_badly:
+            if isinstance(error, ConfigurationError | DeclarationError):
+                raise error
 
     def heal(self) -> None:
         """All faults are over: nothing strikes, the broker is well, and who is dead or frozen goes on."""
@@ -220,11 +228,25 @@ class Ground:
         name = self._names.get(message.type, message.type)
         self.tell("published", who, name, id=message.id, key=message.key, cause=envelope.causationid or "")
 
+    def _lanes(self) -> dict[str, set[str]]:
+        """Which types each consumer group takes."""
+        return {
+            lane.group: {self.wire.by_class[cls].type for reaction in lane.reactions for cls in reaction.events}
+            for service in self.choreography.services.values()
+            for lane in lanes_of(self.choreography, service, self.wire)
+        }
+
+    def _who(self, node: str) -> str:
+        """The service that a process runs, where it is one; else its own name."""
+        services = [process.services for process in self.processes if process.name == node]
+        return services[0][0] if services and len(services[0]) == 1 else node
+
     def _tell_delivered(self, consumer: str, delivery: Delivery) -> None:
-        group = consumer.rpartition("/")[0].split(".")
-        if len(group) > 1:
-            name = self._names.get(delivery.type or "", delivery.type or "")
-            self.tell("delivered", "broker", name, id=delivery.id or "", to=group[1], key=delivery.key or "")
+        group = consumer.rpartition("/")[0]
+        if delivery.type in self._taken.get(group, ()):
+            name = self._names.get(delivery.type, delivery.type)
+            to = group.split(".")[1]
+            self.tell("delivered", "broker", name, id=delivery.id, to=to, key=delivery.key, note=group)
 
     def ear(self, process: Process) -> Signals:
         """Who listens to the runtime of a process."""
@@ -235,9 +257,9 @@ class Ground:
             return
         if strike.fault in ("statement", "conflict", "doubt", "busy"):
             what = {"conflict": "refused", "doubt": "unknown", "busy": "slow"}.get(strike.fault, strike.fault)
-            self.tell("database", strike.node, what, seconds=strike.size)
+            self.tell("database", self._who(strike.node), what, seconds=strike.size)
         else:
-            self.tell(_KINDS.get(strike.fault, "fault"), strike.node, strike.fault, seconds=strike.size)
+            self.tell(_KINDS.get(strike.fault, "fault"), self._who(strike.node), strike.fault, seconds=strike.size)
 
 
 class _Database:

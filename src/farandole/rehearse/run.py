@@ -179,6 +179,7 @@ class _Director:
             for process in ground.processes:
                 process.begin()
             await asyncio.wait([playing], timeout=_CALM_AFTER)
+            ground.raise_if_misdeclared()
             if not ground.ended_badly and await judge.rests(_LINGER) is None:
                 pass
             ground.heal()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from farandole.errors import CommandRefused, DeclarationError, FarandoleError
-from farandole.model.envelope import Message, decode
+from farandole.model.envelope import Message, decode, hashed_id
 from farandole.model.wire import Binding, Wire
 from farandole.rehearse.process import Gone
 from farandole.rehearse.view import View
@@ -77,14 +77,16 @@ class Stage(View):
         self.sent += 1
         key = idempotency_key or f"command {self.sent}"
         name, tries = type(command).__name__, 0
+        binding = self._ground.wire.by_class[type(command)]
+        told = {"id": hashed_id(f"{handler.id}\n{binding.type}\n{key}"), "key": _key(binding, command)}
         while True:
-            self._ground.tell("command", "client", name, id=key, to=handler.service, note="again" if tries else "")
+            self._ground.tell("command", "client", name, to=handler.service, note="again" if tries else "", **told)
             try:
                 receipt: Receipt = await self._ground.process_of(handler.service).ask(
                     lambda app: app.send(command, idempotency_key=key, correlation_id=correlation_id)
                 )
             except CommandRefused as refusal:
-                self._ground.tell("refused", handler.service, name, id=key, note=refusal.reason)
+                self._ground.tell("refused", handler.service, name, note=refusal.reason, **told)
                 raise
             except Exception as error:
                 tries += self._ground.healed
@@ -92,7 +94,7 @@ class Stage(View):
                     raise
                 await self.sleep(0.2 + self.world.random())
             else:
-                self._ground.tell("answered", handler.service, name, id=key)
+                self._ground.tell("answered", handler.service, name, **told)
                 return receipt
 
     async def outcome(self, correlation_id: str, timeout: float | None = None) -> Any:
@@ -120,6 +122,14 @@ class Stage(View):
         for waiting in self._waiting.pop(correlation_id, ()):
             if not waiting.done():
                 waiting.set_result(event)
+
+
+def _key(binding: Binding, command: Any) -> str:
+    """What the command is about, as the events that it causes are keyed."""
+    if binding.key_of is not None:
+        return str(binding.key_of(command))
+    first = next(iter(vars(type(command)).get("__struct_fields__", ())), None)
+    return str(getattr(command, first)) if first else ""
 
 
 def _ends(ground: Ground) -> dict[str, Binding]:
