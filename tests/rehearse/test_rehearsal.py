@@ -13,7 +13,7 @@ import pytest
 from tests.rehearse.cafe import Bank, Place, any_key, cafe
 
 from farandole.errors import ConfigurationError
-from farandole.model.choreography import Choreography
+from farandole.model.choreography import Choreography, Workflow
 from farandole.model.event import Command, Event
 from farandole.model.service import Service
 from farandole.rehearse import CALM, GROUPS, ROUGH, Course, Fault, Faults, Rehearsal, Stage, View, play
@@ -374,3 +374,58 @@ def test_commands_are_made_up_where_there_is_no_scenario() -> None:
     run = play(rehearsal, Course(2, faults=CALM), telling=True)
     assert found(run) == []
     assert [beat.what for beat in run.beats if beat.kind == "command"] == [Place.__name__] * 5
+
+
+# ---- sagas ---------------------------------------------------------------------------------------------------------------
+
+
+class Booked(Event, key="id"):
+    id: str
+
+
+class Refused(Event, key="id"):
+    id: str
+
+
+class Freed(Event, key="id"):
+    id: str
+
+
+class Held(Event, key="id"):
+    id: str
+
+
+class Unheard(Event, key="id"):
+    id: str
+
+
+def journey(cue: type) -> Rehearsal:
+    """A seat is booked, the journey refused; the seat is freed when `cue` comes."""
+    seats, trips = Service("seats"), Service("trips")
+
+    @seats.command
+    async def book(command: Go) -> Booked:
+        return Booked(id=command.id)
+
+    @seats.on(Booked)
+    async def hold(event: Booked) -> Held:
+        return Held(id=event.id)
+
+    async def free(event: Event) -> Freed:
+        return Freed(id=event.id)  # type: ignore[attr-defined]
+
+    seats.on(cue, compensates=hold, undoes=Held)(free)
+
+    @trips.on(Booked)
+    async def refuse(event: Booked) -> Refused | Unheard:
+        return Refused(id=event.id)
+
+    workflow = Workflow("journey", starts=Booked, succeeds=Freed, fails=Refused)
+    return Rehearsal(Choreography("travel", seats, trips, workflows=[workflow]), commands=2)
+
+
+def test_a_failed_workflow_whose_action_was_not_compensated_is_found() -> None:
+    for seed in range(5):
+        assert found(play(journey(Refused), Course(seed, faults=CALM))) == []
+    (words, *_) = found(play(journey(Unheard), Course(1, faults=CALM)))
+    assert words.startswith("uncompensated: seats.hold took effect in ")

@@ -20,6 +20,7 @@ from farandole.testing.checkers import (
     stuck,
     two_owners,
     unbalanced,
+    uncompensated,
     unexpected,
 )
 
@@ -179,3 +180,12 @@ def test_requiring_nothing_wrong_is_silent_and_all_findings_come_together() -> N
         require([], lost([message("a")], [], at="x"))
     with pytest.raises(AssertionError, match=r"^2 findings\nlost: a .*\nrepeated: b came 2 times to x$"):
         require(lost([message("a")], [], at="x"), repeated(["b", "b"], at="x"))
+
+
+def test_an_action_of_a_failed_workflow_must_be_compensated() -> None:
+    compensations = {"stock.reserve": "stock.release"}
+    acted = [("stock.reserve", "w1"), ("stock.reserve", "w2"), ("stock.reserve", "w3"), ("mail.thank", "w1")]
+    found = uncompensated(["w1", "w2"], acted, [("stock.release", "w2")], compensations)
+    assert [(finding.rule, finding.ids) for finding in found] == [("uncompensated", ("w1",))]
+    assert found[0].words == "stock.reserve took effect in w1, which failed, and stock.release never ran for it"
+    assert uncompensated([], acted, [], compensations) == [], "nothing failed"

@@ -26,6 +26,7 @@ from farandole.testing.checkers import (
     stuck,
     two_owners,
     unbalanced,
+    uncompensated,
 )
 
 __all__ = ["Judge"]
@@ -96,7 +97,7 @@ class Judge:
         """Judge everything, now that nothing is under way."""
         ground, travelled = self._ground, [delivery for delivery, _ in self._travelled()]
         self._tell(altered(travelled), two_owners(ground.cluster.holds))
-        self._tell(self._deliveries(travelled), self._effects(), self._ends())
+        self._tell(self._deliveries(travelled), self._effects(), self._ends(), self._compensated())
         for invariant in ground.choreography.invariants:
             self._check(invariant)
 
@@ -142,6 +143,38 @@ class Judge:
         }
         return stuck(outboxes=outboxes, workflows=self._workflows(), waiting=self._waiting())
 
+    def _compensated(self) -> Iterable[Finding]:
+        """In workflows that failed, every action that took effect was undone."""
+        choreography, types = self._ground.choreography, self._types()
+        undoing = [reaction for reaction in choreography.reactions if reaction.compensates is not None]
+        if not undoing:
+            return []
+        fails = {types[cls] for workflow in choreography.workflows for cls in _several(workflow.fails)}
+        instances = {envelope.id: _correlation(envelope) for _, envelope in self._travelled() if envelope}
+        emitted = {
+            (envelope.source.rpartition("/")[2], envelope.type, _correlation(envelope))
+            for _, envelope in self._travelled()
+            if envelope
+        }
+        ran = [(reaction, instances[id]) for reaction, id in self._ground.effects if id in instances]
+        acted = [
+            (action, instance)
+            for undo in undoing
+            for action, instance in ran
+            if undo.compensates is not None
+            and action == undo.compensates.id
+            and (undo.undoes is None or (undo.compensates.service, types[undo.undoes], instance) in emitted)
+        ]
+        return uncompensated(
+            [instance for instance, outcome in self._workflows().items() if outcome in fails],
+            acted,
+            ran,
+            {undo.compensates.id: undo.id for undo in undoing if undo.compensates is not None},
+        )
+
+    def _types(self) -> dict[type, str]:
+        return {cls: binding.type for cls, binding in self._ground.wire.by_class.items()}
+
     def _waiting(self) -> list[Waiting]:
         correlation = {envelope.id: _correlation(envelope) for _, envelope in self._travelled() if envelope}
         return [
@@ -164,7 +197,7 @@ class Judge:
 
     def _workflows(self) -> dict[str, str | None]:
         """The outcome of each workflow instance, by its name and id."""
-        types = {cls: binding.type for cls, binding in self._ground.wire.by_class.items()}
+        types = self._types()
         seen: dict[str, dict[str, None]] = defaultdict(dict)
         for _, envelope in self._travelled():
             if envelope is not None:

@@ -32,6 +32,7 @@ __all__ = [
     "stuck",
     "two_owners",
     "unbalanced",
+    "uncompensated",
     "unexpected",
 ]
 
@@ -259,6 +260,31 @@ def stuck(
             words = f"the workflow {workflow} has no outcome, and nothing of it is parked or dead"
             found.append(Finding("stuck", words, (workflow,)))
     return found
+
+
+def uncompensated(
+    failed: Iterable[str],
+    acted: Iterable[tuple[str, str]],
+    undone: Iterable[tuple[str, str]],
+    compensations: Mapping[str, str],
+) -> list[Finding]:
+    """Actions of failed workflow instances that nothing compensated.
+
+    Parameters
+    ----------
+    failed:
+        The ids of the instances that failed.
+    acted, undone:
+        (reaction, instance) of the actions that took effect, and of the compensations that ran.
+    compensations:
+        By action, the reaction that compensates it.
+    """
+    lost, ran = set(failed), set(undone)
+    return [
+        Finding("uncompensated", f"{action} took effect in {instance}, which failed, and {undo} never ran for it", (instance,))
+        for action, instance in dict.fromkeys(acted)
+        if instance in lost and (undo := compensations.get(action)) is not None and (undo, instance) not in ran
+    ]
 
 
 def unbalanced(quantities: Iterable[Quantity]) -> list[Finding]:
