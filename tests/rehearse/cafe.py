@@ -56,7 +56,7 @@ def by_key(context: Context) -> str:
     return context.idempotency_key
 
 
-def cafe(key: Callable[[Context], str] = by_key, *, lines: int = 3) -> Rehearsal:
+def cafe(key: Callable[[Context], str] = by_key, *, lines: int = 3, moody: bool = True) -> Rehearsal:
     """Three services; several lines per order share a key.
 
     Parameters
@@ -65,6 +65,8 @@ def cafe(key: Callable[[Context], str] = by_key, *, lines: int = 3) -> Rehearsal
         What the bank is told for an idempotency key.
     lines:
         How many lines each of three orders has.
+    moody:
+        Whether some lines fail at first, after their handler wrote.
     """
     orders = Service("orders")
     payments, shipping = Service("payments", tables=DONE), Service("shipping", tables=DONE)
@@ -79,11 +81,15 @@ def cafe(key: Callable[[Context], str] = by_key, *, lines: int = 3) -> Rehearsal
         line = f"{order.order_id}/{order.line}"
         await bank.charge(key(context), line)
         await db.exec_driver_sql("INSERT INTO done (line) VALUES (?)", (line,))
+        if moody and order.line == 1 and context.attempt == 1:
+            raise ConnectionError("the bank hung up")
         return Charged(order_id=order.order_id, line=order.line)
 
     @shipping.on(Charged, policy=QUICK)
-    async def ship(charged: Charged, db: sqlite3.Connection) -> Shipped:
+    async def ship(charged: Charged, db: sqlite3.Connection, context: Context) -> Shipped:
         db.execute("INSERT INTO done (line) VALUES (?)", (f"{charged.order_id}/{charged.line}",))
+        if moody and charged.line == 2 and context.attempt == 1:
+            raise RuntimeError("once")
         return Shipped(order_id=charged.order_id, line=charged.line)
 
     workflow = Workflow("checkout", starts=Placed, succeeds=Shipped)
@@ -130,4 +136,4 @@ def any_key(context: Context) -> str:
 
 
 rehearsal: Any = cafe()
-broken: Any = cafe(any_key)
+broken: Any = cafe(any_key, moody=False)

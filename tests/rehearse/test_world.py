@@ -11,6 +11,7 @@ from farandole.rehearse.cuts import EndlessLoop
 from farandole.rehearse.loop import NODE, RehearsalLoop
 from farandole.rehearse.trace import Trace, difference, without_addresses
 from farandole.rehearse.world import START, RehearsalWorld
+from farandole.testing.crash import Died
 
 
 def draws(world: RehearsalWorld) -> list[object]:
@@ -163,3 +164,52 @@ def test_a_run_that_ends_sooner_differs_where_it_ended_and_the_same_runs_do_not_
         "  second:     1.000000 s  node  b",
     ]
     assert difference(traced("a", "b").entries, traced("a").entries) is not None
+
+
+def test_a_killed_node_does_nothing_more_and_its_remains_unwind_when_the_run_is_over() -> None:
+    loop, did = RehearsalLoop(), list[str]()
+    world = RehearsalWorld(loop, "payments")
+
+    async def child() -> None:
+        try:
+            await world.sleep(5.0)
+            did.append("child went on")
+        finally:
+            did.append("child unwound")
+
+    async def life() -> None:
+        world.start(child())
+        await world.sleep(1.0)
+        world.kill()
+        with pytest.raises(Died):
+            world.point("store.commit:before")
+        await world.sleep(1.0)
+        did.append("went on")
+
+    async def program() -> None:
+        world.start(life())
+        await asyncio.sleep(20.0)
+        did.append("over")
+
+    loop.play(program())
+    assert did == ["over", "child unwound"]
+    assert loop.unhandled == []
+
+
+def test_a_frozen_node_goes_on_where_it_stood_when_its_time_is_over() -> None:
+    loop, did = RehearsalLoop(), list[tuple[float, str]]()
+    world, other = RehearsalWorld(loop, "frozen"), RehearsalWorld(loop, "other")
+
+    async def tick(who: RehearsalWorld) -> None:
+        for _ in range(3):
+            await who.sleep(1.0)
+            did.append((loop.time(), who.node))
+
+    async def program() -> None:
+        tasks = [world.start(tick(world)), other.start(tick(other))]
+        await asyncio.sleep(0.5)
+        world.freeze(10.0)
+        await asyncio.gather(*tasks)
+
+    loop.play(program())
+    assert did == [(1.0, "other"), (2.0, "other"), (3.0, "other"), (10.5, "frozen"), (11.5, "frozen"), (12.5, "frozen")]
