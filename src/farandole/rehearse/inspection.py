@@ -29,14 +29,12 @@ def inspect(rehearsal: Rehearsal, seed: int = 0) -> list[str]:
         if watched.outside or endless:
             return [*watched.outside, *endless]
         before = snapshot()
-        first = play(rehearsal, course, keep=True)
+        first = play(rehearsal, course)
         left = changes(before, snapshot())
-        second = play(rehearsal, course, keep=True)
+        second = play(rehearsal, course)
     except OutsideWorld as error:
         return [str(error)]
     if found := [str(change) for change in left if not change.name.endswith(_DECLARATIONS)]:
         return found
-    assert first.trace is not None
-    assert second.trace is not None
     apart = difference(first.trace.entries, second.trace.entries)
     return [f"the same seed made two different runs, and nothing that is watched says why. {apart}"] if apart else []

@@ -94,6 +94,7 @@ class RehearsalLoop(asyncio.BaseEventLoop):
         super().__init__()
         self.seed = seed
         self.trace = Trace() if trace is None else trace
+        self._write = self.trace.append
         self.steps = 0
         self.unhandled: list[dict[str, Any]] = []
         self._numbers = itertools.count(1)
@@ -137,7 +138,7 @@ class RehearsalLoop(asyncio.BaseEventLoop):
                 try:
                     result: T = self.run_until_complete(self.create_task(main, name="main"))
                 finally:
-                    self.trace.sealed = True
+                    self.trace.seal()
                     self._look_at_errors()
                     left = self._unwind()
                     self.close()
@@ -163,11 +164,11 @@ class RehearsalLoop(asyncio.BaseEventLoop):
 
     def note(self, node: str, what: str) -> None:
         """Write something into the trace, at the time it is."""
-        self.trace.write(self._now, node, what)
+        self._write((self._now, node, what))
 
     def point(self, node: str, name: str) -> None:
         """A crash point was passed: it stands in the trace, and too many in one step are an endless loop."""
-        self.note(node, name)
+        self._write((self._now, node, name))
         self._points += 1
         if self._points > self._patience and not self._unwinding:
             self.cut(

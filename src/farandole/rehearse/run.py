@@ -57,8 +57,8 @@ class Run:
         How many dead letters were left, by reaction and error.
     workflows:
         How many workflow instances there were; where none are declared, how many commands.
-    digest, entries:
-        The hash of the trace, and how many entries it has.
+    trace:
+        All that happened.
     beats:
         Its story, where it was to be told.
     outside:
@@ -75,13 +75,16 @@ class Run:
     states: set[str] = field(default_factory=set)
     dead: Counter[str] = field(default_factory=Counter)
     workflows: int = 0
-    digest: str = ""
-    entries: int = 0
     steps: int = 0
     seconds: float = 0.0
     beats: list[Beat] = field(default_factory=list)
     outside: list[str] = field(default_factory=list)
-    trace: Trace | None = None
+    trace: Trace = field(default_factory=Trace)
+
+    @property
+    def digest(self) -> str:
+        """The hash of the trace: the same for the same run, in every process."""
+        return self.trace.digest
 
     @property
     def listed(self) -> Course:
@@ -106,7 +109,6 @@ def play(
     course: Course,
     *,
     telling: bool = False,
-    keep: bool = False,
     closely: bool = False,
     lines: int | None = None,
 ) -> Run:
@@ -116,8 +118,6 @@ def play(
     ----------
     telling:
         Whether its beats are written down, to tell its story.
-    keep:
-        Whether its trace is kept whole, to find where it differs from another.
     closely:
         Whether to look for uses of the real clock and of unseeded chance; half as fast.
     lines:
@@ -131,7 +131,7 @@ def play(
         The rehearsal cannot be played as it is declared.
     """
     make = _Orderly if course.orderly else RehearsalLoop
-    trace = Trace(keep=keep)
+    trace = Trace()
     loop = make(course.seed, trace, horizon=_LATER, lines=lines)
     dice = Dice(course.faults or swarm(course.seed, rehearsal.faults), course.seed, only=course.strikes)
     director = _Director(rehearsal, course, loop, dice, telling=telling)
@@ -235,7 +235,6 @@ class _Director:
         result, loop = self._result, self._loop
         result.strikes = tuple(self._dice.strikes)
         result.happened = self._dice.happened
-        result.digest, result.entries = loop.trace.digest, loop.trace.count
         result.steps, result.seconds = loop.steps, loop.time()
         result.trace = loop.trace
         if self._ground is not None:

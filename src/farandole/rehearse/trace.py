@@ -23,47 +23,50 @@ def without_addresses(text: str) -> str:
 
 
 class Trace:
-    """What happened in one run, in order.
-
-    Parameters
-    ----------
-    keep:
-        False: only count and hash, where a trace would be too long to hold.
+    """What happened in one run, in order. Writing is cheap; it is cleaned and hashed when somebody asks.
 
     Attributes
     ----------
-    entries:
-        What was kept.
-    count:
-        How many entries were written.
-    sealed:
-        Nothing is written any more: what still runs only unwinds.
+    append:
+        Adds an entry.
     """
 
-    def __init__(self, *, keep: bool = True) -> None:
-        self.entries: list[Entry] = []
-        self.count = 0
-        self.sealed = False
-        self._keep = keep
+    def __init__(self) -> None:
+        self._raw: list[Entry] = []
+        self.append = self._raw.append
+        self._end: int | None = None
         self._hash = blake2b(digest_size=16)
+        self._hashed = 0
 
     def write(self, time: float, node: str, what: str) -> None:
         """Add an entry."""
-        if self.sealed:
-            return
-        what = without_addresses(what)
-        self.count += 1
-        self._hash.update(f"{time!r}\t{node}\t{what}\n".encode("utf-8", "surrogatepass"))
-        if self._keep:
-            self.entries.append((time, node, what))
+        self.append((time, node, what))
+
+    def seal(self) -> None:
+        """What is written from now on is not kept: what still runs only unwinds."""
+        self._end = len(self._raw)
+
+    @property
+    def count(self) -> int:
+        """How many entries there are."""
+        return len(self._raw) if self._end is None else self._end
+
+    @property
+    def entries(self) -> list[Entry]:
+        """What was written, without addresses."""
+        return [(time, node, without_addresses(what)) for time, node, what in self._raw[: self._end]]
 
     @property
     def digest(self) -> str:
         """The hash of all entries so far: the same in every process for the same run."""
+        fresh = self._raw[self._hashed : self._end]
+        self._hashed += len(fresh)
+        text = "".join(f"{time!r}\t{node}\t{without_addresses(what)}\n" for time, node, what in fresh)
+        self._hash.update(text.encode("utf-8", "surrogatepass"))
         return self._hash.hexdigest()
 
     def text(self) -> str:
-        """The kept entries, a line each."""
+        """The entries, a line each."""
         return "".join(f"{tell(entry)}\n" for entry in self.entries)
 
 
