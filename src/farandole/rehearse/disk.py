@@ -127,7 +127,7 @@ class _DiskStore(SqliteStore):
         await super().open()
 
     async def close(self) -> None:
-        self._access = self._alchemy = None  # the disk stays
+        self._access = None  # the disk stays
 
 
 async def _make_image(service: Service) -> bytes:

@@ -8,6 +8,7 @@ import inspect
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from farandole.brokers.base import Delivery
 from farandole.errors import ConfigurationError, DeclarationError, EnvelopeError
@@ -31,6 +32,7 @@ from farandole.world import World
 
 __all__ = ["Ground"]
 
+_wires: WeakKeyDictionary[Choreography, Wire] = WeakKeyDictionary()
 _KINDS = {"cut": "cut", "one_way": "cut"}
 _TOLD_ELSEWHERE = {"crash", "restart", "upgrade", "freeze", "jump", "lost_call", "lost_answer", "slow_call", "slow"}
 
@@ -65,7 +67,7 @@ class Ground:
         self.loop = loop
         self.seed = loop.seed
         self.dice = dice
-        self.wire = Wire(self.choreography)
+        self.wire = self.wire_of(self.choreography)
         self.world = RehearsalWorld(loop, "outside")
         self.cluster = Cluster(
             RehearsalWorld(loop, "broker"),
@@ -94,6 +96,13 @@ class Ground:
             self._told = set[str]()
             self.cluster.listeners.append(self._tell_published)
             self.cluster.receivers.append(self._tell_delivered)
+
+    @staticmethod
+    def wire_of(choreography: Choreography) -> Wire:
+        """The bindings of a choreography, made once for all runs."""
+        if choreography not in _wires:
+            _wires[choreography] = Wire(choreography)
+        return _wires[choreography]
 
     # ---- who is where ----------------------------------------------------------------------------------------------------
 

@@ -109,6 +109,7 @@ class Process:
             ground.ear(self),
             ground.provide(world),
             ground.compile,
+            ground.wire_of(choreography),
         )
         try:
             async with assemble(choreography, self.services, platform) as app:

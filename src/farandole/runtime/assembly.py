@@ -75,6 +75,8 @@ class Platform:
         Takes the place of what services provide, by type.
     compile:
         Makes the plan of a reaction.
+    wire:
+        The bindings of the choreography, where they are at hand already.
     """
 
     broker: Broker
@@ -84,6 +86,7 @@ class Platform:
     signals: Signals
     provide: Mapping[Any, Any] = field(default_factory=dict)
     compile: Compile = compile_plan
+    wire: Wire | None = None
 
 
 @dataclass
@@ -110,7 +113,7 @@ class Assembly:
         self.hosted: dict[str, Hosted] = {}
         self.outcomes = Outcomes()
         self._choreography = choreography
-        self._wire = Wire(choreography)
+        self._wire = platform.wire or Wire(choreography)
         self._platform = platform
         self._broker = platform.broker
         self._world = platform.world

@@ -12,6 +12,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import cache
 from itertools import islice
 from typing import Any, NoReturn, Protocol
 
@@ -29,7 +30,10 @@ from farandole.errors import StoreError
 from farandole.stores.sqlite.guard import caller, refuse
 from farandole.stores.sqlite.owned import OwnedAsyncConnection, OwnedAsyncSession, OwnedConnection, OwnedSession
 
-__all__ = ["Alchemy", "Handles", "Route"]
+__all__ = ["Handles", "Route"]
+
+_STATEMENTS = 5000
+"""How many compiled statements are kept; SQLAlchemy's own 500 are for one database, and this is for all of a process."""
 
 
 class Route(Protocol):
@@ -200,14 +204,14 @@ class Home(Protocol):
     thread: int
 
 
-class Alchemy:
-    """The engines of a store, made when first needed; in any thread."""
+class Engines:
+    """The engines of this process, with the statements that they have compiled; all stores share them."""
 
-    def __init__(self, home: Home) -> None:
-        self.home = home
+    def __init__(self) -> None:
         self._next = threading.local()
-        self.async_engine = create_async_engine("sqlite+farandole_async://", creator=self._create, pool_reset_on_return=None)
-        self._sync_engine = create_engine("sqlite+farandole://", creator=self._create, pool_reset_on_return=None)
+        how: dict[str, Any] = {"creator": self._create, "pool_reset_on_return": None, "query_cache_size": _STATEMENTS}
+        self.for_loop = create_async_engine("sqlite+farandole_async://", **how)
+        self.for_threads = create_engine("sqlite+farandole://", **how)
         # At the first connection an engine looks around, and rolls back. The async one takes an async lock for that, which needs a
         # greenlet, though it never waits.
         first = greenlet_spawn(self._connect_once)
@@ -216,7 +220,7 @@ class Alchemy:
 
     def _connect_once(self) -> None:
         for is_async in (True, False):
-            Connection.close(self.connect(RoutedConnection(Nowhere(), self.home), is_async=is_async))
+            Connection.close(self.connect(RoutedConnection(Nowhere(), _Nobody()), is_async=is_async))
 
     def _create(self) -> Any:
         made = self._next.__dict__.pop("connection", None)
@@ -229,21 +233,34 @@ class Alchemy:
     def connect(self, dbapi: RoutedConnection, *, is_async: bool) -> OwnedConnection:
         """A connection whose statements go along the route of `dbapi`; its transaction is begun."""
         self._next.connection = dbapi
-        connection = OwnedConnection(self.async_engine.sync_engine if is_async else self._sync_engine)
+        connection = OwnedConnection(self.for_loop.sync_engine if is_async else self.for_threads)
         connection.dbapi = dbapi
         Connection.begin(connection)
         return connection
 
 
+@cache
+def engines() -> Engines:
+    """Made when first needed; in any thread."""
+    return Engines()
+
+
+class _Nobody:
+    """The home of no database."""
+
+    thread = 0
+    loop: Any = None
+
+
 class _Pair:
     """A connection and its session."""
 
-    def __init__(self, alchemy: Alchemy, route: Route, *, is_async: bool) -> None:
-        self.dbapi = RoutedConnection(route, alchemy.home)
-        self.connection = alchemy.connect(self.dbapi, is_async=is_async)
+    def __init__(self, home: Home, route: Route, *, is_async: bool) -> None:
+        self.dbapi = RoutedConnection(route, home)
+        self.connection = engines().connect(self.dbapi, is_async=is_async)
         self.transaction: RootTransaction = self.connection.get_transaction()  # type: ignore[assignment]
         self.session: Any = None
-        self.handle = OwnedAsyncConnection(alchemy.async_engine, self.connection) if is_async else self.connection
+        self.handle = OwnedAsyncConnection(engines().for_loop, self.connection) if is_async else self.connection
 
     def open_session(self) -> Any:
         # With "rollback_only" the session neither commits nor needs a savepoint of its own.
@@ -273,14 +290,14 @@ class Handles:
 
     Parameters
     ----------
-    alchemy:
-        The store's engines.
+    home:
+        The store's database.
     route:
         Where their statements go.
     """
 
-    def __init__(self, alchemy: Alchemy, route: Route) -> None:
-        self._alchemy = alchemy
+    def __init__(self, home: Home, route: Route) -> None:
+        self._home = home
         self._route = route
         self._pairs: dict[bool, _Pair] = {}
 
@@ -289,7 +306,7 @@ class Handles:
         is_async = not kind.startswith("sync_")
         pair = self._pairs.get(is_async)
         if pair is None:
-            pair = self._pairs[is_async] = _Pair(self._alchemy, self._route, is_async=is_async)
+            pair = self._pairs[is_async] = _Pair(self._home, self._route, is_async=is_async)
         return pair.open_session() if kind.endswith("session") else pair.handle
 
     async def flush(self) -> None:

@@ -62,10 +62,10 @@ async def create_tables(access: Access, tables: Any) -> None:
     elif hasattr(tables, "create_all"):
         from sqlalchemy.util import greenlet_spawn
 
-        from farandole.stores.sqlite.alchemy import Alchemy, Handles
+        from farandole.stores.sqlite.alchemy import Handles
         from farandole.stores.sqlite.transaction import Inline
 
-        handles = Handles(Alchemy(access.database), Inline(access.database.writer))
+        handles = Handles(access.database, Inline(access.database.writer))
         try:
             await greenlet_spawn(tables.create_all, handles.resource("connection").sync_connection, checkfirst=True)
         finally:

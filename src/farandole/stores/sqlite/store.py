@@ -19,7 +19,7 @@ from farandole.world import World
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from farandole.stores.sqlite.alchemy import Alchemy, Handles, Route
+    from farandole.stores.sqlite.alchemy import Handles, Route
 
 __all__ = ["SqliteStore"]
 
@@ -55,7 +55,6 @@ class SqliteStore:
         self._level = level
         self._tables = tables
         self._access: Access | None = None
-        self._alchemy: Alchemy | None = None
         self._purged_to = 0
 
     @property
@@ -96,7 +95,6 @@ class SqliteStore:
         if self._access is not None:
             self._access.database.leave()
             self._access = None
-            self._alchemy = None
 
     def begin(self, *, durable: bool = True) -> AbstractAsyncContextManager[Transaction]:
         return Begin(self, durable=durable)
@@ -106,11 +104,9 @@ class SqliteStore:
 
     def handles(self, route: Route) -> Handles:
         """SQLAlchemy handles along a route; SQLAlchemy is imported when the first reaction wants it."""
-        from farandole.stores.sqlite.alchemy import Alchemy, Handles
+        from farandole.stores.sqlite.alchemy import Handles
 
-        if self._alchemy is None:
-            self._alchemy = Alchemy(self.access.database)
-        return Handles(self._alchemy, route)
+        return Handles(self.access.database, route)
 
     @asynccontextmanager
     async def _alone(self, *, durable: bool) -> AsyncIterator[Access]:
