@@ -1,6 +1,6 @@
 # What can be done here, each in one line. Needs Python 3.11 or newer with pip, and nothing else.
 #   make demo    run the shop        make test    run the tests
-#   make check   all gates           make lint | types | bench | mutants | lock | clean
+#   make check   all gates           make rehearse | lint | types | bench | mutants | lock | clean
 # Another Python: make test PYTHON=python3.12
 
 PYTHON ?= python3
@@ -11,7 +11,8 @@ DEV    := $(STAMP)-dev
 INPUTS := pyproject.toml constraints.txt scripts/venv.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types check bench mutants lock clean
+REHEARSALS := tests.rehearse.cafe:rehearsal examples.shop.rehearsal:rehearsal
+.PHONY: help demo rehearse test lint format types check bench mutants lock clean
 
 help: ## say what can be done
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -26,6 +27,9 @@ $(DEV): $(INPUTS)
 
 demo: $(STAMP) ## run the shop: thousands of real orders through seven services
 	$(BIN)/farandole demo $(ARGS)
+
+rehearse: $(DEV) ## the runtime and the shop through faulty futures
+	for rehearsal in $(REHEARSALS); do $(BIN)/farandole rehearse $$rehearsal $(ARGS) || exit 1; done
 
 test: $(DEV) ## run the tests
 	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)

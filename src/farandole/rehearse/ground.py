@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import inspect
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -86,6 +85,7 @@ class Ground:
         self.ended_badly: list[tuple[str, BaseException | None]] = []
         self.outside: dict[Any, Any] = {}
         self.notes: dict[str, Any] = {}
+        self._turn = 0
         self.beats: list[Beat] | None = [] if telling else None
         self._pending: dict[object, list[tuple[str, str]]] = {}
         self._marks: dict[object, int] = {}
@@ -109,8 +109,9 @@ class Ground:
     def process_of(self, service: str) -> Process:
         """A process that runs a service; each in turn where there are several."""
         able = [process for process in self.processes if service in process.services]
-        up = [process for process in able if process.app is not None]
-        return (up or able)[0]
+        up = [process for process in able if process.app is not None] or able
+        self._turn += 1
+        return up[self._turn % len(up)]
 
     def ended(self, process: Process, error: BaseException | None) -> None:
         """A process ended by itself."""
@@ -257,7 +258,7 @@ class Ground:
             to = group.split(".")[1]
             self.tell("delivered", "broker", name, id=delivery.id, to=to, key=delivery.key, note=group)
 
-    def ear(self, process: Process) -> Signals:
+    def ear(self) -> Signals:
         """Who listens to the runtime of a process."""
         return _Ear(self)
 
@@ -309,11 +310,10 @@ class _Harmless:
 
 
 class _Ear(Signals):
-    """Writes down what the runtime tells, and counts it."""
+    """Writes down what the runtime tells."""
 
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
-        self.counts: Counter[str] = Counter()
 
     def failed(self, reaction: str, event_id: str, state: str, reason: str) -> None:
         service, _, name = reaction.partition(".")

@@ -180,8 +180,7 @@ class _Director:
                 process.begin()
             await asyncio.wait([playing], timeout=_CALM_AFTER)
             ground.raise_if_misdeclared()
-            if not ground.ended_badly and await judge.rests(_LINGER) is None:
-                pass
+            await judge.rests(_LINGER)
             ground.heal()
             await self._settle(judge, playing)
             self._result.workflows = judge.workflows() or stage.sent
