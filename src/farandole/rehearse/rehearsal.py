@@ -21,6 +21,8 @@ __all__ = ["Fake", "Rehearsal", "Scenario", "Traits"]
 Scenario = Callable[[Stage], Awaitable[None]]
 S = TypeVar("S", bound=Callable[..., Any])
 _HOUR = 3600.0
+_POLL = 4.0
+"""Seconds. Who has nothing to do is woken when there is; looking all the time would be most of what a rehearsal does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ class Rehearsal:
         self.faults = faults
         self.layout = layout
         self.broker = broker or Traits()
-        self.options = options or Options()
+        self.options = options or Options(poll=_POLL)
         self.commands = commands
         self.horizon = horizon
         self.fakes: dict[Any, Fake] = {}

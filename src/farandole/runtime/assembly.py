@@ -49,6 +49,8 @@ class Options:
         How long the inbox remembers what was handled.
     drain:
         How long a shutdown waits for running handlers before it gives their events back.
+    poll:
+        How long a part that has nothing to do waits before it looks again, in case that nobody woke it.
     limits:
         Bounds on depth and sizes.
     """
@@ -56,6 +58,7 @@ class Options:
     lease: float = 10.0
     window: float = 7 * 86400.0
     drain: float = 30.0
+    poll: float = 1.0
     limits: Limits = field(default_factory=Limits)
 
 
@@ -147,6 +150,7 @@ class Assembly:
             reread=lambda row: _reread(readers, row),
             wake_relay=hosted.relay.wake,
             lease=self._options.lease,
+            poll=self._options.poll,
         )
         hosted.scheduler = scheduler
         for lane in lanes_of(self._choreography, service, self._wire):
@@ -162,6 +166,7 @@ class Assembly:
                 self._signals,
                 wake_relay=hosted.relay.wake,
                 wake_scheduler=scheduler.wake,
+                poll=self._options.poll,
                 concurrency=max(plan.policy.concurrency for plan in mine),
                 bound=lambda reaction: by_id[reaction].policy.parked_per_key,
             )
@@ -191,7 +196,7 @@ class Assembly:
         }
         outside = Outside(store, threads=max((plan.policy.concurrency for plan in plans.values()), default=1))
         self._stack.callback(outside.close)
-        relay = Relay(name, store, self._broker, self._world, self._signals)
+        relay = Relay(name, store, self._broker, self._world, self._signals, poll=self._options.poll)
         commands = {
             command: plans[handler.name] for command, handler in self._choreography.commands.items() if handler.service == name
         }
@@ -234,7 +239,7 @@ class Assembly:
     async def _listen(self, listener: Consumer, bindings: dict[str, Binding]) -> None:
         while True:
             try:
-                for delivery in await listener.fetch(500, 1.0):
+                for delivery in await listener.fetch(500, self._options.poll):
                     if delivery.type and delivery.type not in bindings:
                         continue
                     self._tell(delivery, bindings)

@@ -26,7 +26,10 @@ POLL = 1.0
 class Relay:
     """Publishes one service's outbox."""
 
-    def __init__(self, service: str, store: Store, broker: Broker, world: World, signals: Signals) -> None:
+    def __init__(
+        self, service: str, store: Store, broker: Broker, world: World, signals: Signals, *, poll: float = POLL
+    ) -> None:
+        self._poll = poll
         self._service = service
         self._store = store
         self._broker = broker
@@ -134,5 +137,5 @@ class Relay:
 
     def _pause(self) -> float:
         if not self._resting:
-            return POLL
-        return max(0.0, min(POLL, min(self._resting.values()) - self._world.monotonic()))
+            return self._poll
+        return max(0.0, min(self._poll, min(self._resting.values()) - self._world.monotonic()))

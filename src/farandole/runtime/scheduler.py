@@ -42,6 +42,8 @@ class Scheduler:
         Gives the waiting rows for a message that could not be read before (a dead letter that was retried).
     lease:
         Seconds that a claim lasts without a sign of life.
+    poll:
+        Seconds between two looks into the table when nothing is due.
     """
 
     def __init__(  # noqa: PLR0913 - assembled by the host only
@@ -56,7 +58,9 @@ class Scheduler:
         reread: Callable[[InboxRow], Sequence[InboxRow]],
         wake_relay: Callable[[], None],
         lease: float,
+        poll: float = POLL,
     ) -> None:
+        self._poll = poll
         self._plans = plans
         self._store = store
         self._world = world
@@ -115,9 +119,9 @@ class Scheduler:
         try:
             due = await self._store.next_due(self.names)
         except StoreError:
-            return POLL
+            return self._poll
         # What is due but was not taken waits for a free slot; the slot's end wakes us.
-        return POLL if due is None or due <= 0 else min(POLL, due)
+        return self._poll if due is None or due <= 0 else min(self._poll, due)
 
     async def _step(self) -> int:
         """Take and run what is due; give how many rows were taken."""

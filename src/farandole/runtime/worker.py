@@ -172,7 +172,9 @@ class Worker:
         wake_scheduler: Callable[[], None],
         concurrency: int,
         bound: Callable[[str], int],
+        poll: float = IDLE,
     ) -> None:
+        self._poll = poll
         self._lane = lane
         self._reader = reader
         self._store = store
@@ -212,7 +214,7 @@ class Worker:
             if limit <= 0:
                 await self._world.sleep(0.05)
                 return
-            self._in_hand = await self._consumer.fetch(limit, IDLE)
+            self._in_hand = await self._consumer.fetch(limit, self._poll)
             if not self._in_hand:
                 return
             self.busy = True
