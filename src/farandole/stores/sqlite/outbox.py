@@ -37,6 +37,8 @@ async def oldest(access: Access, buckets: Collection[int], limit: int) -> list[O
     if len(set(buckets)) == BUCKETS:
         found = await access.read(SQL.oldest, (limit,))
     else:  # bucket by bucket: a long queue in one that cannot be published is not read over and over
+        if (await access.read(SQL.first))[0][0] is None:
+            return []  # what an idle relay finds
         seqs: list[int] = []
         for bucket in set(buckets):
             seqs += [seq for (seq,) in await access.read(SQL.oldest_of, (bucket, limit))]

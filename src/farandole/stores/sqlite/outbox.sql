@@ -33,3 +33,6 @@ SELECT (SELECT count(*) FROM farandole_outbox),
        (SELECT count(*) FROM farandole_inbox WHERE due IS NOT NULL AND due <= ?1 AND state = 'parked'),
        (SELECT count(*) FROM farandole_inbox WHERE key IS NOT NULL AND state = 'claimed'),
        (SELECT count(*) FROM farandole_inbox WHERE key IS NOT NULL AND state = 'dead');
+
+-- first: Where the oldest message stands; null: there is none.
+SELECT min(seq) FROM farandole_outbox;

@@ -6,7 +6,7 @@ import re
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 __all__ = ["Statement", "Statements", "split"]
 
@@ -43,12 +43,11 @@ class Statements:
         self.all = {
             name: Statement(name, sql.strip().removesuffix(";")) for name, sql in zip(parts[1::2], parts[2::2], strict=True)
         }
+        self.__dict__.update(self.all)
 
-    def __getattr__(self, name: str) -> Statement:
-        try:
-            return self.__dict__["all"][name]  # type: ignore[no-any-return]
-        except KeyError:
-            raise AttributeError(name) from None
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Statement: ...
 
 
 def split(script: str) -> list[str]:
