@@ -9,31 +9,25 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from farandole.brokers.base import Delivery
-from farandole.errors import ConfigurationError, DeclarationError, EnvelopeError
+from farandole.errors import ConfigurationError, DeclarationError
 from farandole.model.choreography import Choreography
-from farandole.model.envelope import Message, decode
 from farandole.model.service import Provided, Service
 from farandole.model.wire import Wire
-from farandole.rehearse.beats import Beat
 from farandole.rehearse.cluster import Cluster
-from farandole.rehearse.dice import Dice, Strike
+from farandole.rehearse.dice import Dice
 from farandole.rehearse.disk import Disk
 from farandole.rehearse.fakes import Outside, unreliable
 from farandole.rehearse.loop import RehearsalLoop
 from farandole.rehearse.process import Process
 from farandole.rehearse.rehearsal import Rehearsal
+from farandole.rehearse.telling import Silence, Telling
 from farandole.rehearse.world import RehearsalWorld
-from farandole.runtime.lanes import lanes_of
 from farandole.runtime.plan import Limits, Plan, compile_plan
-from farandole.runtime.signals import Signals
 from farandole.world import World
 
 __all__ = ["Ground"]
 
 _wires: WeakKeyDictionary[Choreography, Wire] = WeakKeyDictionary()
-_KINDS = {"cut": "cut", "one_way": "cut"}
-_TOLD_ELSEWHERE = {"crash", "restart", "upgrade", "freeze", "jump", "lost_call", "lost_answer", "slow_call", "slow"}
 
 
 class Ground:
@@ -86,16 +80,10 @@ class Ground:
         self.outside: dict[Any, Any] = {}
         self.notes: dict[str, Any] = {}
         self._turn = 0
-        self.beats: list[Beat] | None = [] if telling else None
         self._pending: dict[object, list[tuple[str, str]]] = {}
         self._marks: dict[object, int] = {}
-        if telling:
-            dice.listeners.append(self._tell_strike)
-            self._names = {binding.type: cls.__name__ for cls, binding in self.wire.by_class.items()}
-            self._taken = self._lanes()
-            self._told = set[str]()
-            self.cluster.listeners.append(self._tell_published)
-            self.cluster.receivers.append(self._tell_delivered)
+        self.ear = Telling(self) if telling else Silence()
+        self.tell = self.ear.tell
 
     @staticmethod
     def wire_of(choreography: Choreography) -> Wire:
@@ -202,7 +190,7 @@ class Ground:
         if what == "commit":
             if pending:
                 self.effects += pending
-                self.tell_handled(pending)
+                self.ear.done(pending)
             self._pending.pop(task, None)
             for listener in self.committed:
                 listener()
@@ -212,64 +200,6 @@ class Ground:
             self._marks[task] = len(pending or ())
         elif what == "undo" and pending:
             del pending[self._marks.get(task, 0) :]
-
-    # ---- telling ---------------------------------------------------------------------------------------------------------
-
-    def tell(self, kind: Any, who: str, what: str = "", **more: Any) -> None:
-        """Write a beat down."""
-        if self.beats is not None:
-            self.beats.append(Beat(self.loop.time(), kind, who, what, **more))
-
-    def tell_handled(self, done: list[tuple[str, str]]) -> None:
-        """Write down what was handled."""
-        for reaction, id in done:
-            service, _, name = reaction.partition(".")
-            self.tell("handled", service, name, id=id)
-
-    def _tell_published(self, message: Message) -> None:
-        if message.id in self._told:
-            return
-        self._told.add(message.id)
-        try:
-            envelope = decode(message.body)
-        except EnvelopeError:
-            return
-        who = envelope.source.rstrip("/").rpartition("/")[2]
-        name = self._names.get(message.type, message.type)
-        self.tell("published", who, name, id=message.id, key=message.key, cause=envelope.causationid or "")
-
-    def _lanes(self) -> dict[str, set[str]]:
-        """Which types each consumer group takes."""
-        return {
-            lane.group: {self.wire.by_class[cls].type for reaction in lane.reactions for cls in reaction.events}
-            for service in self.choreography.services.values()
-            for lane in lanes_of(self.choreography, service, self.wire)
-        }
-
-    def _who(self, node: str) -> str:
-        """The service that a process runs, where it is one; else its own name."""
-        services = [process.services for process in self.processes if process.name == node]
-        return services[0][0] if services and len(services[0]) == 1 else node
-
-    def _tell_delivered(self, consumer: str, delivery: Delivery) -> None:
-        group = consumer.rpartition("/")[0]
-        if delivery.type in self._taken.get(group, ()):
-            name = self._names.get(delivery.type, delivery.type)
-            to = group.split(".")[1]
-            self.tell("delivered", "broker", name, id=delivery.id, to=to, key=delivery.key, note=group)
-
-    def ear(self) -> Signals:
-        """Who listens to the runtime of a process."""
-        return _Ear(self)
-
-    def _tell_strike(self, strike: Strike) -> None:
-        if strike.fault in _TOLD_ELSEWHERE:
-            return
-        if strike.fault in ("statement", "conflict", "doubt", "busy"):
-            what = {"conflict": "refused", "doubt": "unknown", "busy": "slow"}.get(strike.fault, strike.fault)
-            self.tell("database", self._who(strike.node), what, seconds=strike.size)
-        else:
-            self.tell(_KINDS.get(strike.fault, "fault"), self._who(strike.node), strike.fault, seconds=strike.size)
 
 
 class _Database:
@@ -307,18 +237,6 @@ class _Outside:
 class _Harmless:
     def strike(self, world: World, call: str) -> Outside | None:
         return None
-
-
-class _Ear(Signals):
-    """Writes down what the runtime tells."""
-
-    def __init__(self, ground: Ground) -> None:
-        self._ground = ground
-
-    def failed(self, reaction: str, event_id: str, state: str, reason: str) -> None:
-        service, _, name = reaction.partition(".")
-        kind = {"dead": "dead", "skipped": "skipped"}.get(state, "parked")
-        self._ground.tell(kind, service, name, id=event_id, note=reason)
 
 
 def _node(world: World) -> str:

@@ -106,7 +106,7 @@ class Process:
             lambda service: ground.disks[service.name].store(world),
             world,
             ground.options,
-            ground.ear(),
+            ground.ear,
             ground.provide(world),
             ground.compile,
             ground.wire_of(choreography),

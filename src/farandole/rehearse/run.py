@@ -237,7 +237,7 @@ class _Director:
         result.steps, result.seconds = loop.steps, loop.time()
         result.trace = loop.trace
         if self._ground is not None:
-            result.beats = self._ground.beats or []
+            result.beats = self._ground.ear.beats
         for context in loop.unhandled:
             error: Any = context.get("exception")
             result.findings.append(Finding("unhandled", f"{context.get('message')}: {type(error).__name__}: {error}", ()))
