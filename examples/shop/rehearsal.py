@@ -22,7 +22,7 @@ from .stock import initial_stock
 __all__ = ["rehearsal"]
 
 INVOICES = [Invoice(i.number, i.customer_id, i.country, i.day, i.sequence, i.lines[:3]) for i in generate(20, seed=3)]
-STOCK = initial_stock(INVOICES, "scarce", 3)
+STOCK = {**initial_stock(INVOICES, "scarce", 3), INVOICES[5].lines[0].stock_code: 0}
 DAY = 86400.0
 
 rehearsal = Rehearsal(shop)

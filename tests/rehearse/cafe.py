@@ -88,7 +88,7 @@ def cafe(key: Callable[[Context], str] = by_key, *, lines: int = 3, moody: bool 
     @shipping.on(Charged, policy=QUICK)
     async def ship(charged: Charged, db: sqlite3.Connection, context: Context) -> Shipped:
         db.execute("INSERT INTO done (line) VALUES (?)", (f"{charged.order_id}/{charged.line}",))
-        if moody and charged.line == 2 and context.attempt == 1:
+        if moody and charged.line == 1 and context.attempt == 1:
             raise RuntimeError("once")
         return Shipped(order_id=charged.order_id, line=charged.line)
 
