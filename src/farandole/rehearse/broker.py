@@ -24,6 +24,7 @@ from farandole.errors import BrokerClosed, BrokerError, ConfigurationError
 from farandole.model.envelope import Message
 from farandole.rehearse.cluster import Cluster, Place
 from farandole.rehearse.dice import Strike
+from farandole.rehearse.systematic import AGAIN, HAPPENINGS, Director
 from farandole.rehearse.tasks import later
 from farandole.world import World
 
@@ -191,6 +192,8 @@ class SimulatedConsumer:
         await self._broker.reach("fetch")
         self.come_back()
         found = self._take(await self._inner.fetch(limit, wait))
+        if found and self._cluster.director is not None and self._inner.group is not None:
+            found = await self._directed(self._cluster.director, found)
         try:
             await self._broker.answer("fetch")
         except BaseException:  # cancelled, or the answer was lost: they come again
@@ -204,6 +207,19 @@ class SimulatedConsumer:
             self._give_back(found, suspect=True)
             raise
         return found
+
+    async def _directed(self, director: Director, found: list[Delivery]) -> list[Delivery]:
+        """One of these, when its turn has come; the others go back."""
+        heads = {(delivery.topic, delivery.partition): delivery for delivery in reversed(found)}
+        chosen, happening = await director.turn(self._name.rpartition("/")[0], list(heads.values()))
+        self._give_back([delivery for delivery in found if delivery is not chosen])
+        if chosen is None:
+            return []
+        if happening == AGAIN:
+            self._cluster.repeat(chosen)
+        elif happening:
+            self._broker.world.doom = HAPPENINGS[happening]  # type: ignore[attr-defined]
+        return [chosen]
 
     def _take(self, found: Sequence[Delivery]) -> list[Delivery]:
         """Into its hands, without what a failover took out of the log."""

@@ -27,6 +27,7 @@ from farandole.world import World
 
 if TYPE_CHECKING:
     from farandole.rehearse.broker import SimulatedBroker, SimulatedConsumer
+    from farandole.rehearse.systematic import Director
 
 __all__ = ["USUAL", "Cluster"]
 
@@ -77,6 +78,8 @@ class Cluster:
         Are told of every message that is stored.
     receivers:
         Are told of every delivery, as it is added to `delivered`.
+    director:
+        Chooses which delivery comes next, in systematic exploration.
 
     Raises
     ------
@@ -110,6 +113,7 @@ class Cluster:
         self.consumers: list[SimulatedConsumer] = []
         self.healed = asyncio.Event()
         self.listeners: list[Callable[[Message], None]] = []
+        self.director: Director | None = None
         self.receivers: list[Callable[[str, Delivery], None]] = []
         self.log = Log(
             partitions,
@@ -183,6 +187,10 @@ class Cluster:
         self.log.append([message], self.world.time())
         for listener in self.listeners:
             listener(message)
+
+    def repeat(self, delivery: Delivery) -> None:
+        """A message is stored once more."""
+        self._append(Message(delivery.topic, delivery.key, delivery.id, delivery.type, delivery.body))
 
     def hand_over(self, name: str, found: Sequence[Delivery]) -> None:
         """Deliveries reached a consumer."""

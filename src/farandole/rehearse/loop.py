@@ -78,6 +78,8 @@ class RehearsalLoop(asyncio.BaseEventLoop):
     ----------
     steps:
         How many task steps have run.
+    quiet:
+        Is asked, when nothing is ready, to let something happen before time passes; gives whether anything did.
     unhandled:
         What was told to the loop's exception handler, such as a task's error that nobody looked at.
     """
@@ -97,6 +99,7 @@ class RehearsalLoop(asyncio.BaseEventLoop):
         self._write = self.trace.append
         self.steps = 0
         self.unhandled: list[dict[str, Any]] = []
+        self.quiet: Callable[[], bool] | None = None
         self._numbers = itertools.count(1)
         self._chance = random.Random(f"{seed}/schedule")
         self._now = 0.0
@@ -201,6 +204,8 @@ class RehearsalLoop(asyncio.BaseEventLoop):
         self._fire()
         self._sort()
         if not self._waiting_steps and not self._callbacks:
+            if self.quiet is not None and not self._unwinding and self.quiet():
+                return
             if not self._stopping:  # type: ignore[attr-defined]
                 self._pass_time()
             return

@@ -25,11 +25,18 @@ class Gone(Exception):
 
 
 class ProcessWorld(RehearsalWorld):
-    """The world of one life of a process: at every await and every crash point, something may happen to it."""
+    """The world of one life of a process: at every await and every crash point, something may happen to it.
+
+    Attributes
+    ----------
+    doom:
+        The crash point where it dies next; empty: none.
+    """
 
     def __init__(self, process: Process, skew: float) -> None:
         ground = process.ground
         super().__init__(ground.loop, process.name, skew=skew, generation=process.lives)
+        self.doom = ""
         self._process = process
         dice = ground.dice
         self._crashes = dice.chances("crash", process.name)
@@ -45,6 +52,9 @@ class ProcessWorld(RehearsalWorld):
 
     def point(self, name: str) -> None:
         super().point(name)
+        if name == self.doom:
+            self._process.die(name, 1.0)
+            raise Died
         if crash := self._crashes.strike():
             self._process.die(name, crash.size)
             raise Died

@@ -24,6 +24,7 @@ from farandole.rehearse.loop import RehearsalLoop
 from farandole.rehearse.process import Process
 from farandole.rehearse.rehearsal import Rehearsal
 from farandole.rehearse.stage import Stage
+from farandole.rehearse.systematic import Director
 from farandole.rehearse.trace import Trace
 from farandole.rehearse.watch import Watch
 from farandole.rehearse.watchdog import watchdog
@@ -61,6 +62,8 @@ class Run:
         All that happened.
     beats:
         Its story, where it was to be told.
+    ends:
+        In systematic exploration: a hash of what all databases hold at the end.
     outside:
         What it asked of the real world, where that was watched closely.
     steps, seconds:
@@ -79,6 +82,7 @@ class Run:
     seconds: float = 0.0
     beats: list[Beat] = field(default_factory=list)
     outside: list[str] = field(default_factory=list)
+    ends: str = ""
     trace: Trace = field(default_factory=Trace)
 
     @property
@@ -111,6 +115,7 @@ def play(
     telling: bool = False,
     closely: bool = False,
     lines: int | None = None,
+    director: Director | None = None,
 ) -> Run:
     """Play one run.
 
@@ -123,6 +128,9 @@ def play(
     lines:
         How many lines one step may execute, see `RehearsalLoop`.
 
+    director:
+        Chooses which delivery comes next; by default the one that a course with `choices` tells, or chance.
+
     Raises
     ------
     OutsideWorld
@@ -134,21 +142,27 @@ def play(
     trace = Trace()
     loop = make(course.seed, trace, horizon=_LATER, lines=lines)
     dice = Dice(course.faults or swarm(course.seed, rehearsal.faults), course.seed, only=course.strikes)
-    director = _Director(rehearsal, course, loop, dice, telling=telling)
+    if director is None and course.choices is not None:
+        director = Director(course.choices, faults=len(course.choices))
+    play = _Play(rehearsal, course, loop, dice, telling=telling)
+    if director is not None:
+        play.directed(director)
     watch = Watch(loop, closely=closely)
     try:
         with watch, watchdog(loop):
-            loop.play(director.main())
+            loop.play(play.main())
     except OutsideWorld:
         raise
     except Cut as cut:
-        director.found("stuck" if type(cut).__name__ != "EndlessLoop" else "endless", str(cut))
-    run = director.run()
+        play.found("stuck" if type(cut).__name__ != "EndlessLoop" else "endless", str(cut))
+    run = play.run()
+    if director is not None:
+        run.course = replace(course, choices=tuple(step.chosen for step in director.steps))
     run.outside = [str(finding) for finding in watch.findings]
     return run
 
 
-class _Director:
+class _Play:
     """Leads one run through its phases."""
 
     def __init__(self, rehearsal: Rehearsal, course: Course, loop: RehearsalLoop, dice: Dice, *, telling: bool) -> None:
@@ -159,6 +173,7 @@ class _Director:
         self._telling = telling
         self._result = Run(course)
         self._ground: Ground | None = None
+        self._director: Director | None = None
 
     def found(self, rule: str, words: str, ids: tuple[str, ...] = ()) -> None:
         """One more thing that must not be."""
@@ -166,9 +181,15 @@ class _Director:
         if self._ground is not None:
             self._ground.tell("violation", "", rule, note=words)
 
+    def directed(self, director: Director) -> None:
+        """Deliveries come when the director says so."""
+        self._director = director
+        self._loop.quiet = director.quiet
+
     async def main(self) -> None:
         rehearsal, loop = self._rehearsal, self._loop
         self._ground = ground = Ground(rehearsal, loop, self._dice, telling=self._telling)
+        ground.cluster.director = self._director
         judge = Judge(ground, self.found)
         try:
             await ground.open_outside()
@@ -208,6 +229,8 @@ class _Director:
         judge.at_rest()
         self._result.edges, self._result.states = judge.coverage()
         self._result.dead = judge.dead()
+        if self._director is not None:
+            self._result.ends = judge.ends()
 
     async def _play(self, stage: Stage) -> None:
         rehearsal = self._rehearsal
