@@ -292,3 +292,10 @@ def test_the_picture_of_the_shop_is_drawn_from_its_declarations() -> None:
     from examples.shop import shop
 
     assert (ROOT / "docs" / "shop.svg").read_text(encoding="utf-8") == draw(shop), "run: python -m scripts.draw_shop"
+
+
+def test_the_page_on_rehearsals_names_every_fault() -> None:
+    from farandole.rehearse.faults import names
+
+    told = set(CODE.findall((ROOT / "docs" / "rehearsal.md").read_text()))
+    assert set(names()) <= told

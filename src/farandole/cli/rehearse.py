@@ -82,7 +82,7 @@ def rehearse(  # noqa: PLR0913 - each is a flag
         name,
         first=first,
         seeds=None if for_ is not None and seeds is None else _positive("--seeds", _USUAL if seeds is None else seeds),
-        seconds=None if for_ is None else parse_duration(for_),
+        seconds=None if for_ is None else _duration(for_),
         faults=chosen,
         jobs=_positive("--jobs", jobs or os.cpu_count() or 1),
         guided=guided,
@@ -145,6 +145,13 @@ def _repeat(plan: Plan, repeat: str) -> Report:
     path = Path(repeat)
     course, caution = parse_course(path.read_text() if path.is_file() else repeat, rehearsal.choreography)
     return repeated(plan.app, rehearsal, Coverage.of(rehearsal), course, caution)
+
+
+def _duration(text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise ConfigurationError(f"--for: {error}") from None
 
 
 def _positive(flag: str, number: int) -> int:

@@ -26,9 +26,7 @@ POLL = 1.0
 class Relay:
     """Publishes one service's outbox."""
 
-    def __init__(
-        self, service: str, store: Store, broker: Broker, world: World, signals: Signals, *, poll: float = POLL
-    ) -> None:
+    def __init__(self, service: str, store: Store, broker: Broker, world: World, signals: Signals, *, poll: float = POLL) -> None:
         self._poll = poll
         self._service = service
         self._store = store
