@@ -14,8 +14,8 @@ from farandole.rehearse.places import user_place
 
 __all__ = ["watchdog"]
 
-PATIENCE = 20.0
-"""Seconds of real time that one step may take; a step of a fair handler takes milliseconds."""
+PATIENCE = 10.0
+"""Seconds of real time that one step may surely take, and not twice as many; a step of a fair handler takes milliseconds."""
 
 
 @contextmanager
