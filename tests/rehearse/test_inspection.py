@@ -62,13 +62,12 @@ def test_what_can_be_repeated_is_not_accused() -> None:
     [
         (lambda: time.time(), "uses time.time(), which differs from run to run. Use context.now()"),
         (lambda: random.random(), "uses random.random(), which differs from run to run. Use context.random()"),
-        (lambda: time.sleep(1), "reaches for a real pause, time.sleep()"),
         (lambda: threading.Thread(target=print).start(), "reaches for a thread"),
         (lambda: asyncio.run(asyncio.sleep(0)), "reaches for an event loop of its own"),
         (lambda: asyncio.new_event_loop(), "reaches for an event loop of its own"),
         (endless, "a loop that never ends?"),
     ],
-    ids=["clock", "chance", "pause", "thread", "asyncio.run", "loop", "endless"],
+    ids=["clock", "chance", "thread", "asyncio.run", "loop", "endless"],
 )
 @pytest.mark.filterwarnings("ignore:coroutine 'sleep' was never awaited")
 def test_what_reaches_outside_is_named_with_its_line(use: Callable[[], Any], words: str) -> None:

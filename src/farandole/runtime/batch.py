@@ -118,7 +118,10 @@ class Batch:
         StoreError
             Nothing was committed, or it is unknown; run the batch again.
         """
-        result = await self._attempts(works, dead)
+        try:
+            result = await self._attempts(works, dead)
+        finally:
+            self.__dict__.pop("_work", None)  # the collector cannot see through it, and would keep all that its plan knows
         for row in result.failures:
             self._signals.failed(row.reaction, row.id, row.state, row.reason or "")
         return result

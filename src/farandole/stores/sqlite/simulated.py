@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime
 from typing import Any
+from weakref import proxy
 
 from farandole.world import World
 
@@ -25,11 +26,12 @@ _OF_TIME = {"date": 0, "time": 0, "datetime": 0, "julianday": 0, "unixepoch": 0,
 
 
 def answer_from(world: World, connection: sqlite3.Connection) -> None:
-    """Let a connection ask a world for time and chance."""
+    """Let a connection ask a world for time and chance. It does not keep the world: SQLite's own references cannot be collected."""
+    world = proxy(world)
     for name, form in _CURRENT.items():
         connection.create_function(name, 0, lambda form=form: world.now().strftime(form))
     for name, place in _OF_TIME.items():  # deterministic, since SQLite takes no others in an index
-        connection.create_function(name, -1, _at(name, place, world.now), deterministic=True)
+        connection.create_function(name, -1, _at(name, place, lambda: world.now()), deterministic=True)
     connection.create_function("random", 0, lambda: int.from_bytes(world.entropy(8), "big", signed=True))
     connection.create_function("randomblob", 1, lambda size: world.entropy(max(1, int(size or 0))))
 
