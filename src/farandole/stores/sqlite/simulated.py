@@ -31,7 +31,7 @@ def answer_from(world: World, connection: sqlite3.Connection) -> None:
     for name, form in _CURRENT.items():
         connection.create_function(name, 0, lambda form=form: world.now().strftime(form))
     for name, place in _OF_TIME.items():  # deterministic, since SQLite takes no others in an index
-        connection.create_function(name, -1, _at(name, place, lambda: world.now()), deterministic=True)
+        connection.create_function(name, -1, _at(name, place, lambda: world.now()), deterministic=True)  # noqa: PLW0108 - a method holds the world
     connection.create_function("random", 0, lambda: int.from_bytes(world.entropy(8), "big", signed=True))
     connection.create_function("randomblob", 1, lambda size: world.entropy(max(1, int(size or 0))))
 
