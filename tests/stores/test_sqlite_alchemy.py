@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -62,6 +63,21 @@ async def test_an_outside_reaction_may_wait_within_a_statement(opened):
             assert (await session.get(Order, 2)).id == 2
         assert "switch" in switches
         await late.close()
+
+
+@pytest.mark.parametrize("kind", ["connection", "session"])
+async def test_a_statement_that_waits_can_be_cut_off(opened, kind):
+    async with opened(tables=Base.metadata) as store:
+        late = store.begin_late()
+        async with store.begin():  # whoever writes now must wait
+            waiting = asyncio.create_task(late.resource(kind).execute(insert(Order), {"id": 1}))
+            await asyncio.wait([waiting], timeout=0.01)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+        await late.close()
+        async with store.begin() as transaction:
+            assert (await transaction.resource("session").get(Order, 1)) is None
 
 
 async def test_what_is_not_awaited_is_refused_as_on_a_server(opened):

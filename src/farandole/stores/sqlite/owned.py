@@ -5,6 +5,7 @@ On an inline route, where no statement waits, the awaited methods in use everywh
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from sqlalchemy import Connection
@@ -37,7 +38,9 @@ class OwnedConnection(Connection):
         refuse("connection.begin()", "it is begun already. For a part that may fail alone, use begin_nested()")
 
     def invalidate(self, exception: BaseException | None = None) -> None:
-        refuse("connection.invalidate()")
+        """Refused to users. SQLAlchemy calls it too, with the exception, when a statement is cut off: then the store rolls back."""
+        if exception is None or exception is not sys.exception():
+            refuse("connection.invalidate()")
 
 
 class OwnedAsyncConnection(AsyncConnection):
