@@ -26,7 +26,7 @@ ALL = Subscription("g", ("t",))
 
 
 class TestConformance(BrokerSuite):
-    aftershock = 0.0
+    shaken = (0.0, 0.0)
 
     @pytest.fixture(autouse=True)
     def _settings(self, tmp_path: Path, vanish: Callable[[Broker], None]) -> None:

@@ -69,18 +69,19 @@ class ClosingCases(BrokerCases):
             for _ in range(2):
                 await broker.close()
             for use in (
-                consumer.fetch(1, 0.0),
-                with_consumer.fetch(1, 0.0),
-                broker.publish(scene.messages(1)),
-                broker.subscribe(scene.of()),
-                broker.lag(scene.of()),
+                lambda: consumer.fetch(1, 0.0),
+                lambda: with_consumer.fetch(1, 0.0),
+                lambda: broker.publish(scene.messages(1)),
+                lambda: broker.subscribe(scene.of()),
+                lambda: broker.lag(scene.of()),
             ):
+                used = use()
                 try:
-                    await use
+                    await used
                 except BrokerClosed as error:
-                    assert str(error)
+                    assert str(error), "say what to do"
                 else:
-                    raise AssertionError(f"{use} works after close()")
+                    raise AssertionError(f"{used} works after close()")
 
     async def test_what_a_closing_publisher_reported_is_there(self) -> None:
         async with self.scene() as (scene, broker):

@@ -72,7 +72,7 @@ class MemberCases(BrokerCases):
             count, until = 0, scene.world.monotonic() + self.patience
             while count < 120 and scene.world.monotonic() < until:
                 for name, member in enumerate(members):
-                    batch = await member.fetch(200, 0.5)
+                    batch = await member.fetch(5, 0.5)
                     count += len(batch)
                     for d in batch:
                         owner[d.key].add(name)

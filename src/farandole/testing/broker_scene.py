@@ -123,8 +123,8 @@ class BrokerCases:
         Seconds without a message that prove that none comes.
     lease:
         Seconds for which a handler holds messages, without a fetch: longer than anything that your broker could take for death.
-    aftershock:
-        Seconds after a restart in which acknowledgements may still be lost.
+    shaken:
+        Seconds before and after a restart in which acknowledgements may be lost, though nobody was told.
     scale:
         Large counts are multiplied by it, for servers that are slow. With `FULL=1` in the environment it is 1.
     """
@@ -132,7 +132,7 @@ class BrokerCases:
     patience: float = 60.0
     quiet: float = 2.0
     lease: float = 30.0
-    aftershock: float = 30.0
+    shaken: tuple[float, float] = (1.0, 30.0)
     scale: float = 1.0
 
     async def make(self, world: World) -> Broker:

@@ -81,9 +81,9 @@ class TroubleCases(BrokerCases):
             everything = [message for some in sent for message in some]
             for part in (1, 2):
                 await story.until(part * len(everything) // 3, [*workers, *publishing])
-                begins = scene.world.monotonic() - self.quiet
+                begins = scene.world.monotonic() - self.shaken[0]
                 await self.restart()
-                story.restarts.append((begins, scene.world.monotonic() + self.aftershock))
+                story.restarts.append((begins, scene.world.monotonic() + self.shaken[1]))
             await story.until(len(everything), [*workers, *publishing])
             await asyncio.gather(*publishing)
             fresh = await scene.broker()
