@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Literal, NoReturn
-from unittest import SkipTest
+from typing import Literal
 
 from farandole.brokers.base import Broker, Consumer, Delivery, Subscription
 from farandole.model.envelope import Message
 from farandole.testing.checkers import altered, lost, out_of_order, repeated, require, unexpected
+from farandole.testing.suite import Suite, hook, skip
 from farandole.testing.virtual import VirtualLoop, VirtualWorld
 from farandole.world import World
 
@@ -112,7 +110,7 @@ class Scene:
             await self.world.sleep(0.1)
 
 
-class BrokerCases:
+class BrokerCases(Suite):
     """What an adapter says of itself, and how it is struck. `make` is all that it must say.
 
     Attributes
@@ -125,15 +123,12 @@ class BrokerCases:
         Seconds for which a handler holds messages, without a fetch: longer than anything that your broker could take for death.
     shaken:
         Seconds before and after a restart in which acknowledgements may be lost, though nobody was told.
-    scale:
-        Large counts are multiplied by it, for servers that are slow. With `FULL=1` in the environment it is 1.
     """
 
     patience: float = 60.0
     quiet: float = 2.0
-    lease: float = 30.0
+    lease: float = 45.0
     shaken: tuple[float, float] = (1.0, 30.0)
-    scale: float = 1.0
 
     async def make(self, world: World) -> Broker:
         """A broker, not yet open. Every call within one test gives a handle on the same data."""
@@ -143,25 +138,18 @@ class BrokerCases:
         """Let a broker vanish while its consumers hold messages. Override it where yours can vanish without a goodbye."""
         await broker.close()
 
+    @hook
     async def restart(self) -> None:
         """Stop what all handles are connected to, hard, and start it again. Override it where you can."""
         raise NotImplementedError
 
+    @hook
     async def refuse_some(self, broker: Broker, messages: Sequence[Message]) -> None:
         """Let the next attempt of `broker` to publish each of these fail as one that may be tried again. Override it where you can."""
         raise NotImplementedError
 
     async def tidy(self, scene: Scene) -> None:
         """Called after each test, when all is closed: `scene.named` are the subscriptions that it used. Delete what you like."""
-
-    def scaled(self, count: int, least: int = 1) -> int:
-        """A large count, times `scale`."""
-        return count if os.environ.get("FULL") == "1" else max(least, round(count * self.scale))
-
-    def needs(self, hook: str) -> None:
-        """Skip the case where the adapter's tests do not have this hook."""
-        if getattr(type(self), hook) is getattr(BrokerCases, hook):
-            skip(f"{hook}() not given")
 
     @asynccontextmanager
     async def scene(self, claim: str | None = None) -> AsyncIterator[tuple[Scene, Broker]]:
@@ -176,20 +164,6 @@ class BrokerCases:
             for opened in scene.opened:
                 await opened.close()
             await self.tidy(scene)
-
-
-def skip(why: str) -> NoReturn:
-    """Skip the case that is running.
-
-    Raises
-    ------
-    SkipTest
-        Always.
-    """
-    frame = sys._getframe()
-    while frame.f_back is not None and not frame.f_code.co_name.startswith("test_"):
-        frame = frame.f_back
-    raise SkipTest(f"SKIP: {frame.f_code.co_name} … {why}")
 
 
 def ids(things: Sequence[Delivery] | Sequence[Message]) -> list[str]:
