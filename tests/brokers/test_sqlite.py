@@ -26,6 +26,7 @@ ALL = Subscription("g", ("t",))
 
 
 class TestConformance(BrokerSuite):
+    connections = 100
     shaken = (0.0, 0.0)
 
     @pytest.fixture(autouse=True)

@@ -115,13 +115,15 @@ class DeliveryCases(BrokerCases):
             assert await broker.lag(scene.of()) == 0
 
     async def test_fifty_publishers_and_fifty_consumers(self) -> None:
-        """Each has a connection of its own; five groups of ten."""
+        """Five groups of ten; publishers and consumers have `connections` of their own."""
         async with self.scene() as (scene, broker), Crew(scene) as crew:
             many, groups = self.scaled(50, 10), [f"{scene.group}-{n}" for n in range(5)]
+            handles = [await scene.broker() for _ in range(min(2 * many, self.connections))]
+            half = len(handles) // 2
             for n in range(many):
-                await crew.join(f"{groups[n % 5]} member {n}", await scene.broker(), scene.of(group=groups[n % 5]))
+                await crew.join(f"{groups[n % 5]} member {n}", handles[n % half], scene.of(group=groups[n % 5]))
             sent = [scene.messages(40, keys=4, mark=f"{n} ") for n in range(many)]
-            publishers = [await scene.broker() for _ in range(many)]
+            publishers = [handles[half + n % half] for n in range(many)]
             tasks = [asyncio.create_task(scene.publish_slowly(*work, size=8)) for work in zip(publishers, sent, strict=True)]
             await crew.until_seen(5 * sum(map(len, sent)))
             await asyncio.gather(*tasks)

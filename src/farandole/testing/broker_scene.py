@@ -121,6 +121,8 @@ class BrokerCases(Suite):
         Seconds without a message that prove that none comes.
     lease:
         Seconds for which a handler holds messages, without a fetch: longer than anything that your broker could take for death.
+    connections:
+        How many connections fifty publishers and fifty consumers share.
     shaken:
         Seconds before and after a restart in which acknowledgements may be lost, though nobody was told.
     """
@@ -128,6 +130,7 @@ class BrokerCases(Suite):
     patience: float = 60.0
     quiet: float = 2.0
     lease: float = 45.0
+    connections: int = 20
     shaken: tuple[float, float] = (1.0, 30.0)
 
     async def make(self, world: World) -> Broker:
