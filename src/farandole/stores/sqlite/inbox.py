@@ -7,6 +7,7 @@ has a `due` time, and whoever settles the head promotes the next.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,7 +16,7 @@ from farandole.errors import ClaimLost, StoreError
 from farandole.process import is_dead, process_name
 from farandole.stores.base import InboxRow, Verdict
 from farandole.stores.sqlite.database import Access
-from farandole.stores.sqlite.statements import Statements
+from farandole.stores.statements import Statements
 
 __all__ = [
     "array",
@@ -37,7 +38,7 @@ __all__ = [
     "take",
 ]
 
-SQL = Statements("inbox.sql")
+SQL = Statements(Path(__file__).with_name("inbox.sql"))
 
 KEPT = frozenset({"parked", "claimed", "dead", "exhausted"})
 """States in which a row keeps its event; the others are marks."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from farandole.errors import ConfigurationError, NewerDatabase
 from farandole.stores.sqlite.database import Access
-from farandole.stores.sqlite.statements import split
+from farandole.stores.statements import split
 
 __all__ = ["create_tables", "migrate"]
 
@@ -62,13 +62,13 @@ async def create_tables(access: Access, tables: Any) -> None:
     elif hasattr(tables, "create_all"):
         from sqlalchemy.util import greenlet_spawn
 
-        from farandole.stores.sqlite.alchemy import Handles
+        from farandole.stores.sqlite.alchemy import handles
         from farandole.stores.sqlite.transaction import Inline
 
-        handles = Handles(access.database, Inline(access.database.writer))
+        users = handles(access.database, Inline(access.database.writer))
         try:
-            await greenlet_spawn(tables.create_all, handles.resource("connection").sync_connection, checkfirst=True)
+            await greenlet_spawn(tables.create_all, users.resource("connection").sync_connection, checkfirst=True)
         finally:
-            handles.end()
+            users.end()
     else:
         raise ConfigurationError(f"a service's tables= is a SQLAlchemy MetaData or a string of SQL statements, got: {tables!r}")

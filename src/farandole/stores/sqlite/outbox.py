@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,11 +15,11 @@ from farandole.stores.base import InboxRow, OutboxRow
 from farandole.stores.sqlite import inbox
 from farandole.stores.sqlite.database import Access
 from farandole.stores.sqlite.inbox import array, millis
-from farandole.stores.sqlite.statements import Statements
+from farandole.stores.statements import Statements
 
 __all__ = ["BUCKETS", "bury", "emit", "lease", "oldest", "release", "unbury"]
 
-SQL = Statements("outbox.sql")
+SQL = Statements(Path(__file__).with_name("outbox.sql"))
 
 BUCKETS = 64
 """Messages of one key share a bucket; a bucket has one relay at a time, so that they stay in order."""

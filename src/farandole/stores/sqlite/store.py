@@ -19,7 +19,8 @@ from farandole.world import World
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from farandole.stores.sqlite.alchemy import Handles, Route
+    from farandole.stores.alchemy import Handles
+    from farandole.stores.sqlite.alchemy import Route
 
 __all__ = ["SqliteStore"]
 
@@ -104,9 +105,9 @@ class SqliteStore:
 
     def handles(self, route: Route) -> Handles:
         """SQLAlchemy handles along a route; SQLAlchemy is imported when the first reaction wants it."""
-        from farandole.stores.sqlite.alchemy import Handles
+        from farandole.stores.sqlite.alchemy import handles
 
-        return Handles(self.access.database, route)
+        return handles(self.access.database, route)
 
     @asynccontextmanager
     async def _alone(self, *, durable: bool) -> AsyncIterator[Access]:
