@@ -11,7 +11,11 @@ from farandole.world import World
 
 __all__ = ["open_store"]
 
-_ADAPTERS = {"sqlite": "farandole.stores.sqlite"}
+_ADAPTERS = {
+    "sqlite": "farandole.stores.sqlite",
+    "postgresql": "farandole.stores.postgres",
+    "postgres": "farandole.stores.postgres",
+}
 
 
 def open_store(url: str, world: World, *, tables: Any = None) -> Store:
@@ -20,7 +24,7 @@ def open_store(url: str, world: World, *, tables: Any = None) -> Store:
     Parameters
     ----------
     url:
-        `sqlite:///path/to/file.db`, or `sqlite://` for one in memory; options follow a `?`, such as `synchronous=normal`.
+        `sqlite:///path/to/file.db`, or `sqlite://` for one in memory, or `postgresql://user:password@host/database`; options follow a `?`.
     world:
         Its clock and chance.
     tables:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from typing import Any, Protocol
+from contextlib import suppress
+from typing import Any, NoReturn, Protocol
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine.base import RootTransaction
@@ -21,7 +22,7 @@ from farandole.errors import StoreError
 from farandole.stores.guard import caller
 from farandole.stores.owned import OwnedAsyncConnection, OwnedAsyncSession, OwnedConnection, OwnedSession
 
-__all__ = ["Engines", "Handles", "Home", "InlineRoute", "RoutedDBAPI", "wait_for"]
+__all__ = ["Engines", "Handles", "Home", "InlineRoute", "Nowhere", "RoutedDBAPI", "wait_for", "went_on"]
 
 
 class Home(Protocol):
@@ -36,6 +37,21 @@ class InlineRoute(Protocol):
 
     inline: bool
     """Whether they never suspend."""
+
+
+class Nowhere:
+    """The route of nobody."""
+
+    inline = False
+    raw: Any = None
+
+    async def execute(self, sql: str, *_: Any) -> NoReturn:
+        """Refuse."""
+        raise StoreError(f"{caller()} executes {sql[:40]!r} on no connection at all")
+
+    async def run(self, sql: str, *_: Any, writes: bool) -> NoReturn:
+        """Refuse."""
+        await self.execute(sql)
 
 
 class RoutedDBAPI(Protocol):
@@ -68,11 +84,22 @@ class Engines:
     ----------
     make:
         Makes both, from the options that an engine takes.
+    first:
+        Makes a connection that leads nowhere, for them to look around.
     """
 
-    def __init__(self, make: Callable[[dict[str, Any]], tuple[AsyncEngine, Engine]]) -> None:
+    def __init__(self, make: Callable[[dict[str, Any]], tuple[AsyncEngine, Engine]], first: Callable[[], RoutedDBAPI]) -> None:
         self._next = threading.local()
         self.for_loop, self.for_threads = make({"creator": self._create, "pool_reset_on_return": None})
+        # At the first connection an engine looks around, and rolls back. The async one takes an async lock for that, which needs a
+        # greenlet, though it never waits.
+        look = greenlet_spawn(self._look_around, first)
+        with suppress(StopIteration):
+            look.send(None)
+
+    def _look_around(self, first: Callable[[], RoutedDBAPI]) -> None:
+        for is_async in (True, False):
+            Connection.close(self.connect(first(), is_async=is_async))
 
     def _create(self) -> Any:
         made = self._next.__dict__.pop("connection", None)

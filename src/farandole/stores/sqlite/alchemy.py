@@ -8,22 +8,19 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from functools import cache
 from itertools import islice
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Engine, create_engine
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine import AdaptedConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
-from sqlalchemy.util import greenlet_spawn
 
-from farandole.errors import StoreError
-from farandole.stores.alchemy import Engines, Handles, Home, wait_for, went_on
-from farandole.stores.guard import caller, refuse
+from farandole.stores.alchemy import Engines, Handles, Home, Nowhere, wait_for, went_on
+from farandole.stores.guard import refuse
 
 __all__ = ["Route", "handles"]
 
@@ -41,16 +38,6 @@ class Route(Protocol):
     async def execute(self, sql: str, parameters: Any, many: bool) -> sqlite3.Cursor:
         """Execute on the loop, and give a cursor whose rows can be fetched."""
         ...
-
-
-class Nowhere:
-    """The route of nobody."""
-
-    raw: sqlite3.Connection | None = None
-    inline = False
-
-    async def execute(self, sql: str, parameters: Any, many: bool) -> NoReturn:
-        raise StoreError(f"{caller()} executes {sql[:40]!r} on no connection at all")
 
 
 class _Cursor:
@@ -197,23 +184,12 @@ def handles(home: Home, route: Route) -> Handles:
 @cache
 def _engines() -> Engines:
     """Those of this process: all stores share them. Made when first needed, in any thread."""
-    engines = Engines(_make)
-    # At the first connection an engine looks around, and rolls back. The async one takes an async lock for that, which needs a
-    # greenlet, though it never waits.
-    first = greenlet_spawn(_connect_once, engines)
-    with suppress(StopIteration):
-        first.send(None)
-    return engines
+    return Engines(_make, lambda: RoutedConnection(Nowhere(), _Nobody()))
 
 
 def _make(options: dict[str, Any]) -> tuple[AsyncEngine, Engine]:
     options["query_cache_size"] = _STATEMENTS
     return create_async_engine("sqlite+farandole_async://", **options), create_engine("sqlite+farandole://", **options)
-
-
-def _connect_once(engines: Engines) -> None:
-    for is_async in (True, False):
-        Connection.close(engines.connect(RoutedConnection(Nowhere(), _Nobody()), is_async=is_async))
 
 
 class _Nobody:

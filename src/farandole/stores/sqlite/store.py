@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from farandole.errors import StoreError
 from farandole.stores.base import DeadFilter, InboxRow, LateTransaction, OutboxRow, StoreStatus, Transaction
+from farandole.stores.rows import RELAY, inbox_row, named
 from farandole.stores.sqlite import inbox, outbox
 from farandole.stores.sqlite.database import Access, Database
 from farandole.stores.sqlite.inbox import array, millis
@@ -159,7 +160,7 @@ class SqliteStore:
 
     async def release_buckets(self, token: str) -> None:
         async with self._alone(durable=False) as access:
-            outbox.release(access, inbox.named(token))
+            outbox.release(access, named(token))
 
     async def outbox(self, buckets: Collection[int], limit: int) -> list[OutboxRow]:
         return await outbox.oldest(self.access, buckets, limit)
@@ -192,17 +193,15 @@ class SqliteStore:
         return StoreStatus(outbox_rows, None if oldest is None else max(0.0, now - oldest / 1000), *counts)
 
     async def fates(self, ids: Collection[str]) -> list[InboxRow]:
-        return [inbox.row(found) for found in await self.access.read(inbox.SQL.fates, (array(list(ids)),))]
+        return [inbox_row(found) for found in await self.access.read(inbox.SQL.fates, (array(list(ids)),))]
 
     async def dead(self, which: DeadFilter, limit: int | None = None) -> list[InboxRow]:
         values = (which.reaction, which.id, which.error, which.place, which.text, which.exhausted, -1 if limit is None else limit)
-        return [inbox.row(found) for found in await self.access.read(inbox.SQL.dead, values)]
+        return [inbox_row(found) for found in await self.access.read(inbox.SQL.dead, values)]
 
     async def retry_dead(self, rows: Sequence[InboxRow], *, force: bool = False) -> int:
         async with self._alone(durable=True) as access:
-            return sum(
-                outbox.unbury(access, r) if r.reaction == outbox.RELAY else inbox.retry(access, r, force=force) for r in rows
-            )
+            return sum(outbox.unbury(access, r) if r.reaction == RELAY else inbox.retry(access, r, force=force) for r in rows)
 
     async def discard_dead(self, rows: Sequence[InboxRow], reason: str) -> int:
         async with self._alone(durable=True) as access:
