@@ -215,7 +215,7 @@ class Database:
         return StoreError(f"{self.name} refused {name!r}: {error}. Nothing of this transaction was written")
 
 
-def excuse(error: BaseException, name: str) -> StoreError | None:
+def excuse(error: BaseException, name: str) -> StoreBusy | None:
     """What to raise where an exception is the database's doing, not that of whoever asked: it is away, or two transactions collided."""
     seen: BaseException | None = error
     while seen is not None:
@@ -223,6 +223,6 @@ def excuse(error: BaseException, name: str) -> StoreError | None:
         if state in _COLLISIONS:
             return StoreBusy(f"{name}: {_COLLISIONS[state]} ({seen}). Nothing of this transaction was written; it runs again")
         if state.startswith(_GONE) or isinstance(seen, asyncpg.InterfaceError | ConnectionError):
-            return StoreError(f"{name} is away: {seen}. Nothing of this transaction was written, unless it was at its commit")
+            return StoreBusy(f"{name} is away: {seen}. Nothing of this transaction was written, unless it was at its commit")
         seen = getattr(seen, "orig", None) or seen.__cause__
     return None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from farandole.errors import ConfigurationError, StoreError
+from farandole.errors import ConfigurationError, StoreBusy, StoreError
 from farandole.stores.base import DeadFilter, InboxRow, LateTransaction, OutboxRow, StoreStatus, Transaction
 from farandole.stores.postgres import inbox, outbox
 from farandole.stores.postgres.database import Database, Settings, excuse
@@ -108,7 +108,7 @@ class PostgresStore:
         if database is not None:
             await database.close()
 
-    def excuse(self, error: BaseException) -> StoreError | None:
+    def excuse(self, error: BaseException) -> StoreBusy | None:
         return excuse(error, self._settings.name)
 
     def begin(self, *, durable: bool = True) -> AbstractAsyncContextManager[Transaction]:

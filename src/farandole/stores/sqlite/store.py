@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from farandole.errors import StoreError
+from farandole.errors import StoreBusy, StoreError
 from farandole.stores.base import DeadFilter, InboxRow, LateTransaction, OutboxRow, StoreStatus, Transaction
 from farandole.stores.rows import RELAY, inbox_row, named
 from farandole.stores.sqlite import inbox, outbox
@@ -97,6 +97,9 @@ class SqliteStore:
         if self._access is not None:
             self._access.database.leave()
             self._access = None
+
+    def excuse(self, error: BaseException) -> StoreBusy | None:
+        return None  # a transaction that is open has the file to itself
 
     def begin(self, *, durable: bool = True) -> AbstractAsyncContextManager[Transaction]:
         return Begin(self, durable=durable)
