@@ -20,7 +20,7 @@ from farandole.world import World
 if TYPE_CHECKING:
     from farandole.stores.alchemy import Engines
 
-__all__ = ["PATIENCE", "Database", "Settings", "excuse"]
+__all__ = ["PATIENCE", "Database", "Settings", "excuse", "is_lost"]
 
 OLDEST = 12
 """The oldest major version of PostgreSQL that will do."""
@@ -181,7 +181,7 @@ class Database:
         """
         self.world.point(statement.before)
         try:
-            rows: Sequence[Any] = await connection.own_fetch(statement.sql, *values)
+            rows: Sequence[Any] = await self.alive(connection).own_fetch(statement.sql, *values)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise self.failed(statement.name, error) from error
         self.world.point(statement.after)
@@ -191,11 +191,24 @@ class Database:
         """Execute transaction control; gives the tag of the last command."""
         self.world.point(f"store.{name}:before")
         try:
-            tag: str = await connection.own_execute(sql)
+            tag: str = await self.alive(connection).own_execute(sql)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise self.failed(name, error) from error
         self.world.point(f"store.{name}:after")
         return tag
+
+    def alive(self, connection: Any) -> OwnedConnection:
+        """What the pool's proxy stands for.
+
+        Raises
+        ------
+        StoreBusy
+            The connection was lost.
+        """
+        if is_lost(connection):
+            raise StoreBusy(f"{self.name} is away: the connection was lost. Nothing of this transaction was written")
+        owned: OwnedConnection = connection._con
+        return owned
 
     async def read(self, statement: Statement, *values: Any) -> Sequence[Any]:
         """The rows of a query outside any transaction."""
@@ -213,6 +226,11 @@ class Database:
                 "Where a part may fail, use `async with session.begin_nested():` (or connection.transaction()) around it"
             )
         return StoreError(f"{self.name} refused {name!r}: {error}. Nothing of this transaction was written")
+
+
+def is_lost(connection: Any) -> bool:
+    """Whether the pool's proxy stands for nothing any more."""
+    return connection._con is None or connection.is_closed()
 
 
 def excuse(error: BaseException, name: str) -> StoreBusy | None:

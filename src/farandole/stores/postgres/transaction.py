@@ -17,7 +17,7 @@ from farandole.model.envelope import Message
 from farandole.stores.base import InboxRow, Verdict
 from farandole.stores.guard import OWN, caller
 from farandole.stores.postgres import inbox, outbox
-from farandole.stores.postgres.database import Database
+from farandole.stores.postgres.database import Database, is_lost
 from farandole.stores.postgres.text import escape
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ async def begin(database: Database, connection: Any, *, durable: bool = True) ->
     """Begin, in one round trip; gives whether any key waits at all."""
     relaxed = "" if durable else _RELAXED
     tag = await database.control(connection, "begin", f"{database.settings.begin}; {relaxed}SAVEPOINT {OWN}; {_LOOK}")
-    connection.hold(True)
+    database.alive(connection).hold(True)
     return not tag.endswith(" 0")
 
 
@@ -47,17 +47,18 @@ async def commit(database: Database, connection: Any) -> None:
     StoreError
         A constraint that is checked at the end, a collision, a lost connection, …
     """
-    connection.hold(False)
+    owned = database.alive(connection)
+    owned.hold(False)
     database.world.point("store.commit:before")
     try:
-        await connection.own_execute(_COMMIT)
+        await owned.own_execute(_COMMIT)
     except asyncpg.InvalidSavepointSpecificationError as error:
         raise StoreError(
             f"a reaction ended the transaction of {database.name} by itself. What it committed stays; the rest, and what is emitted, is "
             f"lost. Leave COMMIT and ROLLBACK to the store"
         ) from error
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        if connection.is_closed() or isinstance(error, OSError):
+        if is_lost(connection) or isinstance(error, OSError):
             raise StoreError(
                 f"{database.name} did not confirm the commit: {error}. Whether the transaction was written is unknown"
             ) from error
@@ -67,10 +68,11 @@ async def commit(database: Database, connection: Any) -> None:
 
 async def rollback(connection: Any) -> None:
     """Undo what was written since `begin`. Never fails: the server undoes what belongs to a connection that is gone."""
-    connection.hold(False)
-    if not connection.is_closed():
+    if not is_lost(connection):
+        owned = connection._con
+        owned.hold(False)
         try:
-            await connection.own_execute("ROLLBACK")
+            await owned.own_execute("ROLLBACK")
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             pass  # with its connection
 
@@ -148,7 +150,7 @@ class PostgresTransaction:
             await part.flush()
             await database.control(connection, "release", f"RELEASE SAVEPOINT {OWN}")
         except BaseException:
-            if not connection.is_closed():
+            if not is_lost(connection):
                 try:
                     await connection.own_execute(f"ROLLBACK TO {OWN}; RELEASE {OWN}")
                 except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -268,7 +270,7 @@ class LatePostgres:
         database = self._store.database
         async with database.connection() as connection:
             await database.control(connection, "look", "BEGIN READ ONLY")
-            connection.hold(True)
+            database.alive(connection).hold(True)
             try:
                 await action(connection)
             except Exception as error:
