@@ -10,7 +10,13 @@ from farandole.world import World
 
 __all__ = ["open_broker"]
 
-_ADAPTERS = {"memory": "farandole.brokers.memory", "sqlite": "farandole.brokers.sqlite"}
+_ADAPTERS = {
+    "memory": "farandole.brokers.memory",
+    "sqlite": "farandole.brokers.sqlite",
+    "redis": "farandole.brokers.redis",
+    "rediss": "farandole.brokers.redis",
+    "unix": "farandole.brokers.redis",
+}
 
 
 def open_broker(url: str, world: World) -> Broker:
