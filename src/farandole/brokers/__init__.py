@@ -13,6 +13,8 @@ __all__ = ["open_broker"]
 _ADAPTERS = {
     "memory": "farandole.brokers.memory",
     "sqlite": "farandole.brokers.sqlite",
+    "postgresql": "farandole.brokers.postgres",
+    "postgres": "farandole.brokers.postgres",
     "redis": "farandole.brokers.redis",
     "rediss": "farandole.brokers.redis",
     "unix": "farandole.brokers.redis",
