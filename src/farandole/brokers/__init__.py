@@ -15,6 +15,8 @@ _ADAPTERS = {
     "sqlite": "farandole.brokers.sqlite",
     "postgresql": "farandole.brokers.postgres",
     "postgres": "farandole.brokers.postgres",
+    "nats": "farandole.brokers.nats",
+    "tls": "farandole.brokers.nats",
     "redis": "farandole.brokers.redis",
     "rediss": "farandole.brokers.redis",
     "unix": "farandole.brokers.redis",
