@@ -35,6 +35,7 @@ def url() -> Iterator[str]:
     asyncio.run(forget())
 
 
+@pytest.mark.servers
 @pytest.mark.real_time
 class TestConformance(BrokerSuite):
     quiet = 0.7

@@ -11,6 +11,7 @@ from farandole.testing.conformance_broker import BrokerSuite
 from farandole.world import World
 
 
+@pytest.mark.servers
 class TestConformance(BrokerSuite):
     @pytest.fixture(autouse=True)
     def _place(self, schema: str) -> None:

@@ -30,6 +30,7 @@ def url() -> Iterator[str]:
     client.close()
 
 
+@pytest.mark.servers
 @pytest.mark.real_time
 class TestConformance(BrokerSuite):
     quiet = 0.7

@@ -10,6 +10,7 @@ from farandole.testing.conformance_store import StoreSuite
 from farandole.world import World
 
 
+@pytest.mark.servers
 class TestConformance(StoreSuite):
     @pytest.fixture(autouse=True)
     def _schema(self, schema: str) -> None:

@@ -10,7 +10,7 @@ from farandole.errors import ConfigurationError
 from farandole.stores.base import Store
 from farandole.world import World
 
-__all__ = ["connect"]
+__all__ = ["connect", "schema_of"]
 
 _ISOLATION = {
     "read committed": "",
@@ -75,3 +75,10 @@ def connect(url: str, world: World, *, tables: Any = None) -> Store:
         dsn, name + (f" (schema {schema})" if schema else ""), schema, int(pool), "BEGIN" + _ISOLATION[isolation], own
     )
     return PostgresStore(url, settings, world, tables=tables, migrate=ours.get("migrate") != "no")
+
+
+async def schema_of(url: str, world: World) -> tuple[int, int]:
+    """See `stores.schema_of`."""
+    store: Any = connect(url, world)
+    found: tuple[int, int] = await store.schema()
+    return found

@@ -102,6 +102,16 @@ class PostgresStore:
                 f"Run `farandole db upgrade` first"
             )
 
+    async def schema(self) -> tuple[int, int]:
+        """The schema that the database has, and the one that this version wants."""
+        database = Database(self._settings, self._world)
+        await database.open()
+        try:
+            async with database.connection() as connection:
+                return await version_of(connection), latest()
+        finally:
+            await database.close()
+
     async def close(self) -> None:
         """Close the connections; what is open on them is undone. Twice is fine."""
         database, self._database = self._database, None

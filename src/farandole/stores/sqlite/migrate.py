@@ -11,9 +11,18 @@ from farandole.errors import ConfigurationError, NewerDatabase
 from farandole.stores.sqlite.database import Access
 from farandole.stores.statements import split
 
-__all__ = ["create_tables", "migrate"]
+__all__ = ["create_tables", "latest", "migrate"]
 
 _FOLDER = Path(__file__).parent / "migrations"
+
+
+def _files() -> dict[int, Path]:
+    return {int(found[0]): file for file in _FOLDER.iterdir() if (found := re.match(r"\d+", file.name))}
+
+
+def latest() -> int:
+    """The schema that this version wants."""
+    return max(_files())
 
 
 def migrate(access: Access) -> None:
@@ -28,7 +37,7 @@ def migrate(access: Access) -> None:
     cursor.execute("CREATE TABLE IF NOT EXISTS farandole_schema (version INTEGER NOT NULL)")
     cursor.execute("DELETE FROM farandole_schema WHERE false")  # changes nothing, but fails where the file cannot be written
     (current,) = cursor.execute("SELECT coalesce(max(version), 0) FROM farandole_schema").fetchone()
-    files = {int(found[0]): file for file in _FOLDER.iterdir() if (found := re.match(r"\d+", file.name))}
+    files = _files()
     if current > max(files):
         raise NewerDatabase(
             f"{access.database.name} has schema {current}, written by a newer Farandole; this one knows {max(files)}. "
