@@ -10,7 +10,11 @@ from farandole.world import World
 
 __all__ = ["open_broker"]
 
-_ADAPTERS = {"memory": "farandole.brokers.memory", "sqlite": "farandole.brokers.sqlite"}
+_ADAPTERS = {
+    "kafka": "farandole.brokers.kafka",
+    "memory": "farandole.brokers.memory",
+    "sqlite": "farandole.brokers.sqlite",
+}
 
 
 def open_broker(url: str, world: World) -> Broker:
@@ -19,7 +23,7 @@ def open_broker(url: str, world: World) -> Broker:
     Parameters
     ----------
     url:
-        `memory://`, or `sqlite:///path/to/file.db`; options follow a `?`.
+        `memory://`, `sqlite:///path/to/file.db`, or `kafka://host:9092`; options follow a `?`.
     world:
         Its clock and chance.
 
