@@ -13,6 +13,7 @@ __all__ = ["open_broker"]
 _ADAPTERS = {
     "memory": "farandole.brokers.memory",
     "sqlite": "farandole.brokers.sqlite",
+    "kafka": "farandole.brokers.kafka",
     "postgresql": "farandole.brokers.postgres",
     "postgres": "farandole.brokers.postgres",
     "nats": "farandole.brokers.nats",
@@ -29,7 +30,7 @@ def open_broker(url: str, world: World) -> Broker:
     Parameters
     ----------
     url:
-        `memory://`, or `sqlite:///path/to/file.db`; options follow a `?`.
+        `memory://`, `sqlite:///path/to/file.db`, or `kafka://host:9092`; options follow a `?`.
     world:
         Its clock and chance.
 
