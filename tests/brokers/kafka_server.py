@@ -12,13 +12,16 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from farandole.brokers import open_broker
 from farandole.brokers.base import Delivery
-from farandole.brokers.kafka_broker import KafkaBroker
+from farandole.brokers.kafka.broker import KafkaBroker
 from farandole.model.envelope import Message
 from farandole.world import World
 
 URL = os.environ.get("FARANDOLE_KAFKA", "")
 SERVERS = URL.partition("://")[2].partition("?")[0]
-needs_server = pytest.mark.skipif(not URL, reason="needs a Kafka server: set FARANDOLE_KAFKA=kafka://host:9092")
+needs_server = pytest.mark.skipif(
+    not URL and not os.environ.get("FARANDOLE_REQUIRE_SERVERS"),
+    reason="FARANDOLE_KAFKA is not set: start the server with `scripts/servers up kafka`",
+)
 
 
 def fresh(word: str = "t") -> str:

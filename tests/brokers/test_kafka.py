@@ -13,9 +13,10 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 from tests.brokers.kafka_server import SERVERS, URL, consume, fresh, make_topic, messages, needs_server, opened, produce, read
 
-from farandole.brokers import kafka_broker, open_broker
+from farandole.brokers import open_broker
 from farandole.brokers.base import Broker, Subscription
-from farandole.brokers.kafka_broker import KafkaBroker
+from farandole.brokers.kafka import broker as kafka_broker
+from farandole.brokers.kafka.broker import KafkaBroker
 from farandole.errors import BrokerError, ConfigurationError
 from farandole.model.envelope import Message
 from farandole.model.wire import partition_of
@@ -23,7 +24,7 @@ from farandole.testing.broker_scene import by_key, ids
 from farandole.testing.conformance_broker import BrokerSuite
 from farandole.world import World
 
-pytestmark = [pytest.mark.real_time, needs_server]
+pytestmark = [pytest.mark.servers, pytest.mark.real_time, needs_server]
 
 
 async def vanish(broker: Broker) -> None:

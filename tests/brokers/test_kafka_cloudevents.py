@@ -16,7 +16,7 @@ from tests.brokers.kafka_server import consume, fresh, make_topic, needs_server,
 from farandole.brokers.base import Subscription
 from farandole.model.envelope import Envelope, Message, decode, encode
 
-pytestmark = [pytest.mark.real_time, needs_server]
+pytestmark = [pytest.mark.servers, pytest.mark.real_time, needs_server]
 
 ATTRIBUTES = {
     "id": "018f0000-0000-7000-8000-000000000001", "source": "/shop/orders", "type": "shop.OrderPlaced.v1",

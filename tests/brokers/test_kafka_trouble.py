@@ -11,14 +11,15 @@ import pytest
 from tests.brokers.gate import Gate
 from tests.brokers.kafka_server import URL, consume, fresh, messages, needs_server, opened, read
 
-from farandole.brokers import kafka_admin, open_broker
+from farandole.brokers import open_broker
 from farandole.brokers.base import Subscription
+from farandole.brokers.kafka import admin as kafka_admin
 from farandole.errors import BrokerError
 from farandole.model.envelope import Message
 from farandole.testing.broker_scene import ids
 from farandole.world import World
 
-pytestmark = [pytest.mark.real_time, needs_server]
+pytestmark = [pytest.mark.servers, pytest.mark.real_time, needs_server]
 
 QUICK = "&message.timeout.ms=2000&session.timeout.ms=6000&reconnect.backoff.max.ms=500"
 

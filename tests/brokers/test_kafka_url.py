@@ -66,7 +66,7 @@ def test_a_client_that_is_not_installed_is_named_with_what_to_type(monkeypatch: 
 
 @pytest.mark.parametrize("text", ["", "open", "open 1 2", "open a b c", "shut 1 2 3", "open 1 2 3 4", "{}"])
 def test_what_another_tool_wrote_beside_a_position_is_no_mark(text: str) -> None:
-    mark = pytest.importorskip("farandole.brokers.kafka_mark")
+    mark = pytest.importorskip("farandole.brokers.kafka.mark")
     assert mark.Mark.read(text) is None
     ours = mark.Mark("clean", 3, -1, 12)
     assert mark.Mark.read(str(ours)) == ours

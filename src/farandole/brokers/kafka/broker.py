@@ -12,10 +12,10 @@ from farandole.bell import Bell
 from farandole.brokers.base import Capabilities, Consumer, PublishResult, Subscription
 from farandole.brokers.checks import check_subscription
 from farandole.brokers.kafka import Settings
-from farandole.brokers.kafka_admin import USUAL_LIMIT, Admin, Topic
-from farandole.brokers.kafka_consumer import KafkaConsumer
-from farandole.brokers.kafka_message import RESERVE, pack
-from farandole.brokers.kafka_sender import Sender
+from farandole.brokers.kafka.admin import USUAL_LIMIT, Admin, Topic
+from farandole.brokers.kafka.consumer import KafkaConsumer
+from farandole.brokers.kafka.message import RESERVE, pack
+from farandole.brokers.kafka.sender import Sender
 from farandole.errors import BrokerClosed, BrokerError, ConfigurationError
 from farandole.model.envelope import Message
 from farandole.world import World

@@ -11,7 +11,7 @@ from farandole.brokers.base import Delivery, PublishResult
 from farandole.brokers.checks import too_large
 from farandole.brokers.cloudevents import STRUCTURED, Headers
 from farandole.brokers.kafka import Settings
-from farandole.brokers.kafka_admin import Topic
+from farandole.brokers.kafka.admin import Topic
 from farandole.model.envelope import Message
 from farandole.model.wire import partition_of
 

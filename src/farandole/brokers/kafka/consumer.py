@@ -11,8 +11,8 @@ from confluent_kafka import KafkaException
 
 from farandole.brokers.base import Delivery, Subscription
 from farandole.brokers.kafka import Settings
-from farandole.brokers.kafka_admin import Admin, words
-from farandole.brokers.kafka_member import Member
+from farandole.brokers.kafka.admin import Admin, words
+from farandole.brokers.kafka.member import Member
 from farandole.errors import BrokerClosed, BrokerError
 from farandole.world import World
 

@@ -12,7 +12,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from farandole.brokers.base import Subscription
-from farandole.brokers.kafka_admin import Admin, Key
+from farandole.brokers.kafka.admin import Admin, Key
 from farandole.brokers.lane import Lane
 
 __all__ = ["SUSPECTS", "Mark", "begin"]

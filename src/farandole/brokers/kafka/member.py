@@ -17,9 +17,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from farandole.brokers.base import Delivery, Subscription
 from farandole.brokers.kafka import Settings
-from farandole.brokers.kafka_admin import Admin, Key, words
-from farandole.brokers.kafka_mark import SUSPECTS, Mark, begin
-from farandole.brokers.kafka_message import unpack
+from farandole.brokers.kafka.admin import Admin, Key, words
+from farandole.brokers.kafka.mark import SUSPECTS, Mark, begin
+from farandole.brokers.kafka.message import unpack
 from farandole.brokers.lane import Lane, by_lane
 from farandole.errors import BrokerError, ConfigurationError
 

@@ -20,8 +20,8 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from farandole.brokers.base import PublishResult
 from farandole.brokers.kafka import Settings
-from farandole.brokers.kafka_admin import PERMANENT, words
-from farandole.brokers.kafka_message import Parcel
+from farandole.brokers.kafka.admin import PERMANENT, words
+from farandole.brokers.kafka.message import Parcel
 from farandole.errors import ConfigurationError
 from farandole.world import World
 

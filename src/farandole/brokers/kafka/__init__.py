@@ -1,7 +1,7 @@
 """The broker Kafka (or anything that speaks its protocol), by way of confluent-kafka. This file reads the URL.
 
-`kafka_broker.py` is the broker, `kafka_sender.py` publishes, `kafka_consumer.py` and `kafka_member.py` consume (the one on the event
-loop, the other in a thread), `kafka_admin.py` asks and creates, `kafka_mark.py` is what a group's positions carry.
+`broker.py` is the broker, `sender.py` publishes, `consumer.py` and `member.py` consume (the one on the event
+loop, the other in a thread), `admin.py` asks and creates, `mark.py` is what a group's positions carry.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def connect(url: str, world: World) -> Broker:
     settings = read(url)
     if find_spec("confluent_kafka") is None:
         raise ConfigurationError(f'{settings.place}: confluent-kafka is not installed. Type: pip install "farandole[kafka]"')
-    from farandole.brokers.kafka_broker import KafkaBroker
+    from farandole.brokers.kafka.broker import KafkaBroker
 
     return KafkaBroker(settings, world)
 
