@@ -10,7 +10,12 @@ from farandole.world import World
 
 __all__ = ["open_broker"]
 
-_ADAPTERS = {"memory": "farandole.brokers.memory", "sqlite": "farandole.brokers.sqlite"}
+_RABBITMQ = "farandole.brokers.rabbitmq"
+_ADAPTERS = {
+    "memory": "farandole.brokers.memory",
+    "sqlite": "farandole.brokers.sqlite",
+    **dict.fromkeys(("amqp", "amqps", "rabbitmq"), _RABBITMQ),
+}
 
 
 def open_broker(url: str, world: World) -> Broker:
