@@ -31,7 +31,9 @@ class OwnServer:
         self._folder = folder
         self.port, epmd, distribution = (_free_port() for _ in range(3))
         self.url = f"amqp://guest:guest@127.0.0.1:{self.port}/"
-        (folder / "rabbitmq.conf").write_text("\n".join([f"listeners.tcp.1 = 127.0.0.1:{self.port}", "loopback_users = none", *settings]))
+        (folder / "rabbitmq.conf").write_text(
+            "\n".join([f"listeners.tcp.1 = 127.0.0.1:{self.port}", "loopback_users = none", *settings])
+        )
         (folder / "plugins").write_text("[].")
         self._environment = {
             **os.environ,
@@ -51,7 +53,11 @@ class OwnServer:
     def start(self) -> None:
         with (self._folder / "output").open("ab") as output:
             self._process = subprocess.Popen(
-                [str((PROGRAMS or Path()) / "rabbitmq-server")], env=self._environment, stdout=output, stderr=output, start_new_session=True
+                [str((PROGRAMS or Path()) / "rabbitmq-server")],
+                env=self._environment,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
             )
         until = time.monotonic() + 60
         while True:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any
 
@@ -23,7 +24,11 @@ __all__ = ["HEADERS", "PREFETCH", "Listener", "RabbitConsumer", "Share"]
 
 PREFETCH = 200
 """Messages of one queue that a consumer has at most. All members of all versions must have the same: see `rabbitmq_member.py`."""
-HEADERS = Headers("cloudEvents_", "cloudEvents:")
+HEADERS = Headers("cloudEvents_", "cloudEvents:", "ce-")
+"""As the binding for AMQP says; what Knative's binding for RabbitMQ writes is read as well."""
+
+
+_TIMES = ("cloudEvents_time", "cloudEvents:time")
 
 
 class Share:
@@ -83,7 +88,7 @@ class RabbitConsumer:
             if self.closed:
                 raise BrokerClosed("this consumer is closed: subscribe again")
             self.bell.still()
-            if self._broken:
+            if self._broken and not self._ready:
                 await self._mend()
             await self._look_closely(limit)
             found = self._take(limit)
@@ -282,7 +287,7 @@ _position = attrgetter("position")
 
 def _delivery(message: DeliveredMessage, topic: str, number: int, position: int) -> Delivery:
     properties = message.header.properties
-    headers = {str(name): _text(value) for name, value in (properties.headers or {}).items()}
+    headers = {str(name): _text(name, value) for name, value in (properties.headers or {}).items()}
     if properties.content_type:
         headers["content-type"] = properties.content_type
     came = HEADERS.read(headers, message.body)
@@ -290,12 +295,17 @@ def _delivery(message: DeliveredMessage, topic: str, number: int, position: int)
     return Delivery(topic, number, position, came.body, came.key, id, type, bool(message.redelivered))
 
 
-def _text(value: object) -> str:
-    """A header's value, whatever a foreign producer made it."""
+def _text(name: str, value: object) -> str:
+    """A header's value, whatever a foreign producer made it. AMQP writes times as milliseconds."""
     if isinstance(value, str):
         return value
     if isinstance(value, bytes | bytearray):
         return value.decode("utf-8", "replace")
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, int) and name.endswith(_TIMES):
+        with contextlib.suppress(ValueError, OverflowError):
+            value = datetime.fromtimestamp(value / 1000, UTC)
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
     return str(value)

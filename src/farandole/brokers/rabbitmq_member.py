@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
@@ -34,6 +34,7 @@ from farandole.world import World
 
 __all__ = ["Member"]
 
+_SWIFT = 2.0  # seconds in which a server answers that has nothing else to do
 _GREETING = 0.3  # seconds in which others have answered a greeting
 _NOTES: dict[str, Any] = {"x-queue-type": "classic", "x-expires": 7 * 86400 * 1000, "x-max-length": 100}
 
@@ -65,6 +66,7 @@ class Member(RabbitConsumer):
         self._talk: AbstractChannel | None = None
         self._lock = asyncio.Lock()
         self._keeper: asyncio.Task[None] | None = None
+        self._taking: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
         """Join the group: make its queues, get to know the others, take what is ours."""
@@ -89,6 +91,9 @@ class Member(RabbitConsumer):
             await asyncio.gather(keeper, return_exceptions=True)
         async with self._lock:
             await self._tell(Word("bye", self._members.own))
+            for task in self._taking:
+                task.cancel()
+            await asyncio.gather(*self._taking, return_exceptions=True)
             await asyncio.gather(*(self._give_up(share) for share in self._all()))
             if self._talk is not None:
                 await hang_up(self._talk)
@@ -111,12 +116,8 @@ class Member(RabbitConsumer):
                 for share in self._all():
                     share.leaving = share.number not in ours
                 leaving = [share for share in self._all() if share.leaving and not share.out]
-                missing = [number for number in sorted(ours) if number not in self._shares]
                 await asyncio.gather(*(self._give_up(share) for share in leaving))
-                done = await asyncio.gather(*(self._take_up(number) for number in missing), return_exceptions=True)
-                for problem in done:
-                    if problem is not None:
-                        raise problem
+                await self._take_all([number for number in sorted(ours) if number not in self._shares])
             except BaseException:
                 self._broken = True
                 raise
@@ -152,6 +153,23 @@ class Member(RabbitConsumer):
                 await self.balance()
 
     # partitions
+
+    async def _take_all(self, numbers: Sequence[int]) -> None:
+        """Consume these, at once. A queue without a leader does not answer: it holds up nobody, and is tried on in the background."""
+        if numbers:
+            tasks = {asyncio.create_task(self._take_up(number)) for number in numbers}
+            self._taking |= tasks
+            for task in tasks:
+                task.add_done_callback(self._taken)
+            done, _ = await asyncio.wait(tasks, timeout=_SWIFT)
+            problems = [problem for task in done if (problem := task.exception()) is not None]
+            if problems and len(problems) == len(tasks):
+                raise problems[0]
+
+    def _taken(self, task: asyncio.Task[None]) -> None:
+        self._taking.discard(task)
+        if not task.cancelled() and task.exception() is None:
+            self.bell.ring()
 
     async def _take_up(self, number: int) -> None:
         """Consume a partition of all topics."""

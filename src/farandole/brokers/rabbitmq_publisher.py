@@ -18,6 +18,7 @@ from aiormq.abc import AbstractChannel, ChannelFrame
 from pamqp import commands as spec
 from pamqp.frame import marshal
 
+from farandole.bell import Bell
 from farandole.brokers.base import PublishResult
 from farandole.brokers.rabbitmq_link import PATIENCE, Link, in_our_words, said
 from farandole.errors import BrokerError
@@ -134,16 +135,29 @@ class Publisher:
         return await self._confirmed(window, confirms, channel)
 
     async def _confirmed(self, window: Sequence[Parcel], confirms: Sequence[asyncio.Future[Any]], channel: Any) -> str | None:
-        closing = channel.closing
-        whole = asyncio.gather(*confirms, return_exceptions=True)
+        """Wait for the confirms of a window, and give each parcel its result. Gives what went wrong with the channel."""
+        closing, over, left = channel.closing, Bell(), len(confirms)
+
+        def came(_: object) -> None:
+            nonlocal left
+            left -= 1
+            if not left:
+                over.ring()
+
+        def ended(_: object) -> None:
+            over.ring()
+
+        closing.add_done_callback(ended)
+        for confirm in confirms:
+            confirm.add_done_callback(came)
         try:
-            await asyncio.wait({whole, closing}, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
-            trouble = None if whole.done() else _why(closing)
+            await over.wait(PATIENCE)
+        finally:
+            trouble = _why(closing) if left else None
             largest = _largest(trouble)
             for parcel, confirm in zip(window, confirms, strict=True):
                 parcel.result = _result(parcel, confirm, trouble, largest)
-        finally:
-            whole.cancel()
+                confirm.cancel()
             closing.cancel()
         return trouble
 
