@@ -22,6 +22,7 @@ from tests.brokers.tcp_proxy import Proxy
 from farandole.brokers import open_broker
 from farandole.brokers.base import Broker, Consumer, Delivery
 from farandole.brokers.rabbitmq_broker import RabbitBroker
+from farandole.brokers.rabbitmq_consumer import Listener
 from farandole.brokers.rabbitmq_member import Member
 from farandole.brokers.rabbitmq_setup import exchange_name, members_name, queue_name
 from farandole.errors import BrokerError, ConfigurationError
@@ -262,6 +263,25 @@ async def test_a_member_that_vanishes_is_noticed_and_what_it_had_goes_to_others(
         assert all(d.redelivered for d in again)
 
 
+async def test_a_listener_may_give_back_what_it_has_and_goes_on_after_a_loss() -> None:
+    async with place() as (scene, broker), proxied() as proxy:
+        away, _ = await joined(scene, through(proxy))
+        listener = await away.subscribe(scene.of(group=None))
+        first, second = scene.messages(500), scene.messages(10)
+        await scene.publish(broker, first)
+        found = await scene.read(listener, 300, ack=False)
+        await listener.release(found[100:])
+        assert ids(await scene.read(listener, 200, ack=False)) == ids(found[100:])
+        assert Counter(ids(found + await scene.read(listener, 200, ack=False))) == Counter(ids(first))
+        assert isinstance(listener, Listener)
+        closing = listener._all()[0].channel.closing
+        proxy.cut()
+        await asyncio.wait([closing])
+        assert await listener.fetch(10, 0.0) == []  # listens again
+        await scene.publish(broker, second)
+        assert Counter(ids(await scene.read(listener, 10))) == Counter(ids(second))
+
+
 # what can be wrong
 
 
@@ -380,7 +400,7 @@ async def test_events_of_the_cloudevents_sdk_are_read(mode: str, binding: str) -
         event = decode(found.body)
         assert (event.id, event.source, event.type, event.partitionkey) == ("e-1", "/elsewhere", "shop.OrderPlaced.v1", "o-7")
         assert event.time == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-        assert json.loads(event.data) == {"total": 12.5}
+        assert json.loads(bytes(event.data)) == {"total": 12.5}
         if mode == "binary":
             assert (found.id, found.key, found.type) == ("e-1", "o-7", "shop.OrderPlaced.v1")
 
@@ -405,7 +425,8 @@ async def test_a_plain_client_with_the_cloudevents_sdk_reads_our_events(mode: st
         assert event.get_extension("partitionkey") == "o-7"
         assert event.get_data() == {"total": 1}
         (ours,) = await scene.read(consumer, 1)
-        assert decode(ours.body) == decode(body)
+        assert (ours.id, ours.key, json.loads(bytes(decode(ours.body).data))) == ("e-1", "o-7", {"total": 1})
+        assert mode == "binary" or ours.body == body
         await came.ack()
 
 
@@ -413,7 +434,7 @@ async def test_what_is_no_event_at_all_is_handed_out_as_it_is() -> None:
     async with place() as (scene, broker), await aio_pika.connect(URL) as connection:
         consumer = await broker.subscribe(scene.of())
         exchange = await (await connection.channel()).get_exchange(exchange_name(scene.topic))
-        odd = {"n": 1, "b": b"\xff", "t": True, "l": [1, {"x": None}], "d": scene.world.now(), "farandole-id": 7}
+        odd = {"n": 1, "b": bytearray(b"\xff"), "t": True, "l": [1, {"x": None}], "d": scene.world.now(), "farandole-id": 7}
         await exchange.publish(aio_pika.Message(b"\x00nonsense", headers=odd), routing_key="3")
         (found,) = await scene.read(consumer, 1)
         assert (found.body, found.partition, found.id) == (b"\x00nonsense", 3, "7")

@@ -15,7 +15,7 @@ from aiormq.abc import AbstractChannel, ConsumerCallback, DeliveredMessage
 from farandole.bell import Bell
 from farandole.brokers.base import Delivery
 from farandole.brokers.cloudevents import Headers
-from farandole.brokers.rabbitmq_link import TROUBLES, Link, hang_up, in_our_words
+from farandole.brokers.rabbitmq_link import Link, hang_up, in_our_words, quietly
 from farandole.brokers.rabbitmq_setup import exchange_name
 from farandole.errors import BrokerClosed
 from farandole.world import World
@@ -108,7 +108,7 @@ class RabbitConsumer:
             by_number.setdefault(delivery.partition, []).append(delivery.position)
         settled = [(self._shares[number], positions) for number, positions in by_number.items() if number in self._shares]
         for share, positions in settled:
-            with contextlib.suppress(*TROUBLES):
+            with quietly():
                 for tag, multiple in share.settle(positions):
                     await share.channel.basic_ack(tag, multiple=multiple, wait=False)
         self._freed(share for share, _ in settled)
@@ -144,7 +144,7 @@ class RabbitConsumer:
         """How many messages of each topic were delivered to us and are not acknowledged, for certain."""
         shares = self._all()
         for share in shares:
-            with contextlib.suppress(*TROUBLES):  # what the server sent before it answers has arrived by then
+            with quietly():  # what the server sent before it answers has arrived by then
                 await share.channel.basic_qos(prefetch_count=PREFETCH)
         return Counter(topic for share in shares for _, topic in share.known.values())
 
@@ -254,17 +254,16 @@ class Listener(RabbitConsumer):
 
     async def fetch(self, limit: int, wait: float) -> Sequence[Delivery]:
         found = await super().fetch(limit, wait)
-        if found:
-            share = self._shares[found[-1].partition]
-            with contextlib.suppress(*TROUBLES):
-                await share.channel.basic_ack(share.known[found[-1].position][0], multiple=True, wait=False)
+        for share in self._all():
+            tags = [share.known.pop(delivery.position)[0] for delivery in found if delivery.position in share.known]
+            if tags:
+                with quietly():
+                    await share.channel.basic_ack(max(tags), multiple=True, wait=False)
         return found
 
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
         for share in self._all():
-            for delivery in deliveries:
-                share.known.pop(delivery.position, None)
-                share.out.discard(delivery.position)
+            share.out.difference_update(delivery.position for delivery in deliveries)
 
     async def close(self) -> None:
         if not self.closed:

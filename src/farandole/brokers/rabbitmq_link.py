@@ -14,13 +14,14 @@ from pamqp.exceptions import PAMQPException
 
 from farandole.errors import BrokerClosed, BrokerError, ConfigurationError
 
-__all__ = ["PATIENCE", "TROUBLES", "Link", "in_our_words", "said"]
+__all__ = ["PATIENCE", "Link", "hang_up", "in_our_words", "quietly", "said"]
 
 PATIENCE = 15.0
 """Seconds in which a server that can answer has answered."""
 _GOODBYE = 5.0
+_UNBOUNDED = 0  # frames that a channel keeps to be read: with a bound, a channel that ended holds up its whole connection
 
-TROUBLES = (AMQPError, ChannelInvalidStateError, PAMQPException, OSError, RuntimeError, TimeoutError)
+_TROUBLES = (AMQPError, ChannelInvalidStateError, PAMQPException, OSError, RuntimeError, TimeoutError)
 """What the library raises when a server, a connection or a channel does not do as asked; a RuntimeError is use after a loss."""
 
 
@@ -64,7 +65,7 @@ class Link:
         connection = await self.connection()
         with in_our_words(self.place, "a channel could not be opened"):
             async with asyncio.timeout(PATIENCE):
-                return await connection.channel(publisher_confirms=confirms, on_return_raises=False)
+                return await connection.channel(publisher_confirms=confirms, on_return_raises=False, frame_buffer_size=_UNBOUNDED)
 
     @contextlib.asynccontextmanager
     async def visit(self, doing: str) -> AsyncIterator[AbstractChannel]:
@@ -81,7 +82,7 @@ class Link:
         self._closed = True
         connection, self._connection = self._connection, None
         if connection is not None:
-            with contextlib.suppress(*TROUBLES):
+            with quietly():
                 async with asyncio.timeout(_GOODBYE):
                     await connection.close()
 
@@ -106,26 +107,47 @@ class Link:
             raise BrokerError(f"{place} did not answer within {PATIENCE:g} s") from None
         except ValueError as error:
             raise ConfigurationError(f"{place}: the client library cannot use the broker URL: {error}") from None
-        except TROUBLES as error:
+        except asyncio.CancelledError as error:
+            if _is_ours():
+                raise
+            raise BrokerError(f"{place} cannot be reached: {said(error)}. Is RabbitMQ running there?") from None
+        except _TROUBLES as error:
             raise BrokerError(f"{place} cannot be reached: {said(error)}. Is RabbitMQ running there?") from None
 
 
 async def hang_up(channel: AbstractChannel) -> None:
     """Close a channel, if it still can be closed."""
-    with contextlib.suppress(*TROUBLES):
+    with quietly():
         async with asyncio.timeout(_GOODBYE):
             await channel.close()
 
 
 @contextlib.contextmanager
 def in_our_words(place: str, doing: str) -> Iterator[None]:
-    """Tell the library's errors as ours."""
+    """Tell the library's errors as ours. It cancels what waits for a connection that was lost; that is no wish to cancel us."""
     try:
         yield
     except TimeoutError:
         raise BrokerError(f"{place}: {doing}: no answer within {PATIENCE:g} s") from None
-    except TROUBLES as error:
+    except asyncio.CancelledError as error:
+        if _is_ours():
+            raise
         raise BrokerError(f"{place}: {doing}: {said(error)}") from error
+    except _TROUBLES as error:
+        raise BrokerError(f"{place}: {doing}: {said(error)}") from error
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """What fails here does not matter."""
+    with contextlib.suppress(BrokerError), in_our_words("", ""):
+        yield
+
+
+def _is_ours() -> bool:
+    """Whether the task that runs was cancelled, and not only what it waits for."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 def said(error: BaseException | None) -> str:

@@ -91,6 +91,8 @@ class Member(RabbitConsumer):
             await asyncio.gather(keeper, return_exceptions=True)
         async with self._lock:
             await self._tell(Word("bye", self._members.own))
+            if self._taking:
+                await asyncio.wait(self._taking, timeout=_SWIFT)
             for task in self._taking:
                 task.cancel()
             await asyncio.gather(*self._taking, return_exceptions=True)
