@@ -49,15 +49,18 @@ class TestConformance(BrokerSuite):
 
     @asynccontextmanager
     async def scene(self, claim: str | None = None) -> AsyncIterator[tuple[Scene, Broker]]:
-        async with super().scene(claim) as (scene, broker):
-            groups = {scene.group: (scene.topic,), f"{scene.group}-both": (scene.topic, f"{scene.topic}-other")}
-            groups |= {f"{scene.group}-{n}": (scene.topic,) for n in (1, 2)}
-            try:
+        names: list[tuple[list[str], tuple[str, ...]]] = []
+        try:
+            async with super().scene(claim) as (scene, broker):
+                groups = {scene.group: (scene.topic,), f"{scene.group}-both": (scene.topic, f"{scene.topic}-other")}
+                groups |= {f"{scene.group}-{n}": (scene.topic,) for n in (1, 2)}
+                names.append((list(groups), (scene.topic, f"{scene.topic}-other")))
                 for group, topics in groups.items():
                     await (await broker.subscribe(scene.of(group=group, topics=topics))).close()
                 yield scene, broker
-            finally:
-                await tidy(groups, (scene.topic, f"{scene.topic}-other"))
+        finally:
+            for groups_and_topics in names:
+                await tidy(*groups_and_topics)
 
     async def test_a_listener_sees_all_and_keeps_no_position(self) -> None:
         async with self.scene() as (scene, broker):
@@ -71,8 +74,8 @@ class TestConformance(BrokerSuite):
             await scene.nothing(await broker.subscribe(scene.of(group=None)))
 
 
-async def tidy(groups: list[str] | dict[str, tuple[str, ...]], topics: tuple[str, ...]) -> None:
-    """Delete what a test made: a server with thousands of queues is slow."""
+async def tidy(groups: list[str], topics: tuple[str, ...]) -> None:
+    """Delete what a test made, once its members left: they would make it anew. A server with thousands of queues is slow."""
     async with aiormq.connect(URL) as connection:
         channel = await connection.channel()
         for topic in topics:
