@@ -18,6 +18,7 @@ _ADAPTERS = {
     "postgres": "farandole.brokers.postgres",
     "nats": "farandole.brokers.nats",
     "tls": "farandole.brokers.nats",
+    **dict.fromkeys(("amqp", "amqps", "rabbitmq"), "farandole.brokers.rabbitmq"),
     "redis": "farandole.brokers.redis",
     "rediss": "farandole.brokers.redis",
     "unix": "farandole.brokers.redis",
