@@ -21,10 +21,10 @@ from tests.brokers.tcp_proxy import Proxy
 
 from farandole.brokers import open_broker
 from farandole.brokers.base import Broker, Consumer, Delivery
-from farandole.brokers.rabbitmq_broker import RabbitBroker
-from farandole.brokers.rabbitmq_consumer import Listener
-from farandole.brokers.rabbitmq_member import Member
-from farandole.brokers.rabbitmq_setup import exchange_name, members_name, queue_name
+from farandole.brokers.rabbitmq.broker import RabbitBroker
+from farandole.brokers.rabbitmq.consumer import Listener
+from farandole.brokers.rabbitmq.member import Member
+from farandole.brokers.rabbitmq.setup import exchange_name, members_name, queue_name
 from farandole.errors import BrokerError, ConfigurationError
 from farandole.model.envelope import Message, decode
 from farandole.model.wire import partition_of
@@ -34,9 +34,11 @@ from farandole.world import World
 
 URL = os.environ.get("FARANDOLE_RABBITMQ", "")
 pytestmark = [
+    pytest.mark.servers,
     pytest.mark.real_time,
     pytest.mark.skipif(
-        not URL, reason="set FARANDOLE_RABBITMQ to the URL of a RabbitMQ, such as amqp://guest:guest@127.0.0.1:5672/"
+        not URL and not os.environ.get("FARANDOLE_REQUIRE_SERVERS"),
+        reason="FARANDOLE_RABBITMQ is not set: start the server with `scripts/servers up rabbitmq`",
     ),
 ]
 

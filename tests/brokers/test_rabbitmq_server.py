@@ -11,15 +11,18 @@ import aiormq
 import pytest
 from tests.brokers.rabbitmq_server import PROGRAMS, OwnServer
 
-from farandole.brokers import open_broker, rabbitmq_link, rabbitmq_publisher
+from farandole.brokers import open_broker
 from farandole.brokers.base import Broker, Consumer, Subscription
-from farandole.brokers.rabbitmq_setup import exchange_name, queue_name
+from farandole.brokers.rabbitmq import link as rabbitmq_link
+from farandole.brokers.rabbitmq import publisher as rabbitmq_publisher
+from farandole.brokers.rabbitmq.setup import exchange_name, queue_name
 from farandole.errors import BrokerError, ConfigurationError
 from farandole.model.envelope import Message
 from farandole.testing.broker_scene import Scene, by_key, ids
 from farandole.world import World
 
 pytestmark = [
+    pytest.mark.servers,
     pytest.mark.real_time,
     pytest.mark.slow,
     pytest.mark.skipif(PROGRAMS is None, reason="RabbitMQ's programs are not installed on this machine"),

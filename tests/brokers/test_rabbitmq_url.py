@@ -10,7 +10,7 @@ import pytest
 
 from farandole.brokers import open_broker
 from farandole.brokers.base import Subscription
-from farandole.brokers.rabbitmq_setup import exchange_name, queue_name
+from farandole.brokers.rabbitmq.setup import exchange_name, queue_name
 from farandole.errors import BrokerClosed, BrokerError, ConfigurationError
 from farandole.model.envelope import Message
 from farandole.world import World

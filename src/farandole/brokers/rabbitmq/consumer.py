@@ -15,15 +15,15 @@ from aiormq.abc import AbstractChannel, ConsumerCallback, DeliveredMessage
 from farandole.bell import Bell
 from farandole.brokers.base import Delivery
 from farandole.brokers.cloudevents import Headers
-from farandole.brokers.rabbitmq_link import Link, hang_up, in_our_words, quietly
-from farandole.brokers.rabbitmq_setup import exchange_name
+from farandole.brokers.rabbitmq.link import Link, hang_up, in_our_words, quietly
+from farandole.brokers.rabbitmq.setup import exchange_name
 from farandole.errors import BrokerClosed
 from farandole.world import World
 
 __all__ = ["HEADERS", "PREFETCH", "Listener", "RabbitConsumer", "Share"]
 
 PREFETCH = 200
-"""Messages of one queue that a consumer has at most. All members of all versions must have the same: see `rabbitmq_member.py`."""
+"""Messages of one queue that a consumer has at most. All members of all versions must have the same: see `member.py`."""
 HEADERS = Headers("cloudEvents_", "cloudEvents:", "ce-")
 """As the binding for AMQP says; what Knative's binding for RabbitMQ writes is read as well."""
 

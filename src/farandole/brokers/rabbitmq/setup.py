@@ -18,7 +18,7 @@ from typing import Any
 from aiormq.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
 
 from farandole.brokers.checks import DEFAULT_PARTITIONS
-from farandole.brokers.rabbitmq_link import Link
+from farandole.brokers.rabbitmq.link import Link
 from farandole.errors import BrokerError, ConfigurationError
 
 __all__ = ["LONGEST", "Setup", "exchange_name", "is_too_long", "members_name", "notes_name", "queue_name"]

@@ -16,12 +16,12 @@ from pamqp.header import ContentHeader
 from farandole.bell import Bell
 from farandole.brokers.base import Capabilities, Consumer, PublishResult, Subscription
 from farandole.brokers.checks import check_subscription, too_large
-from farandole.brokers.rabbitmq_consumer import HEADERS, Listener, RabbitConsumer
-from farandole.brokers.rabbitmq_group import Word, hear, say
-from farandole.brokers.rabbitmq_link import Link
-from farandole.brokers.rabbitmq_member import Member
-from farandole.brokers.rabbitmq_publisher import Parcel, Publisher
-from farandole.brokers.rabbitmq_setup import LONGEST, Setup, exchange_name, is_too_long, members_name, queue_name
+from farandole.brokers.rabbitmq.consumer import HEADERS, Listener, RabbitConsumer
+from farandole.brokers.rabbitmq.group import Word, hear, say
+from farandole.brokers.rabbitmq.link import Link
+from farandole.brokers.rabbitmq.member import Member
+from farandole.brokers.rabbitmq.publisher import Parcel, Publisher
+from farandole.brokers.rabbitmq.setup import LONGEST, Setup, exchange_name, is_too_long, members_name, queue_name
 from farandole.errors import BrokerClosed, BrokerError, ConfigurationError
 from farandole.model.envelope import Message
 from farandole.model.wire import partition_of

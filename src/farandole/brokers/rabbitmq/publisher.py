@@ -23,7 +23,7 @@ from pamqp.frame import marshal
 
 from farandole.bell import Bell
 from farandole.brokers.base import PublishResult
-from farandole.brokers.rabbitmq_link import PATIENCE, Link, in_our_words, said
+from farandole.brokers.rabbitmq.link import PATIENCE, Link, in_our_words, said
 from farandole.errors import BrokerError
 
 __all__ = ["Parcel", "Publisher"]

@@ -24,11 +24,11 @@ from pamqp import commands as spec
 
 from farandole.bell import Bell
 from farandole.brokers.base import Delivery
-from farandole.brokers.rabbitmq_consumer import PREFETCH, RabbitConsumer, Share
-from farandole.brokers.rabbitmq_group import BEAT, Members, Word, hear, say
-from farandole.brokers.rabbitmq_link import PATIENCE, Link, hang_up, in_our_words
-from farandole.brokers.rabbitmq_publisher import Publisher
-from farandole.brokers.rabbitmq_setup import Setup, members_name, notes_name, queue_name
+from farandole.brokers.rabbitmq.consumer import PREFETCH, RabbitConsumer, Share
+from farandole.brokers.rabbitmq.group import BEAT, Members, Word, hear, say
+from farandole.brokers.rabbitmq.link import PATIENCE, Link, hang_up, in_our_words
+from farandole.brokers.rabbitmq.publisher import Publisher
+from farandole.brokers.rabbitmq.setup import Setup, members_name, notes_name, queue_name
 from farandole.errors import BrokerError
 from farandole.world import World
 

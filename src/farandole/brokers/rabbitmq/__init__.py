@@ -2,9 +2,9 @@
 
 This is where URLs are read; the client library is loaded when somebody connects. The parts:
 
-- `rabbitmq_broker.py`: the broker. `rabbitmq_link.py`: a connection that comes again, and errors in our words.
-- `rabbitmq_setup.py`: names, exchanges and queues. `rabbitmq_publisher.py`: windows of messages and their confirms.
-- `rabbitmq_consumer.py`: one member of a group. `rabbitmq_group.py`: who the members are, and what each consumes.
+- `broker.py`: the broker. `link.py`: a connection that comes again, and errors in our words.
+- `setup.py`: names, exchanges and queues. `publisher.py`: windows of messages and their confirms.
+- `consumer.py`: one member of a group. `group.py`: who the members are, and what each consumes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def connect(url: str, world: World) -> Broker:
         The library is missing, the URL names no host, or an option is wrong.
     """
     try:
-        from farandole.brokers.rabbitmq_broker import RabbitBroker
+        from farandole.brokers.rabbitmq.broker import RabbitBroker
     except ModuleNotFoundError as error:
         if error.name is not None and error.name.partition(".")[0] == "farandole":
             raise
