@@ -63,7 +63,7 @@ async def test_what_only_looks_like_it_is_let_through(schema, sql):
     await store.close()
 
 
-@pytest.mark.parametrize("method", ["close", "terminate", "reset"])
+@pytest.mark.parametrize("method", ["close", "reset"])
 async def test_the_connection_cannot_be_closed(schema, method):
     store = open_store(schema, VirtualWorld())
     await store.open()

@@ -102,7 +102,7 @@ class PostgresBroker(LogBroker):
         path = {} if self._schema is None else {"search_path": f'"{self._schema}"'}
         settings = {"application_name": "farandole", **path}
         try:
-            self._pool = await asyncpg.create_pool(self._dsn, min_size=1, max_size=self._size, server_settings=settings)
+            self._pool = await asyncpg.create_pool(self._dsn, min_size=0, max_size=self._size, server_settings=settings)
             async with self._pool.acquire() as connection, connection.transaction():
                 await self._prepare(connection)
         except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
@@ -196,7 +196,7 @@ class PostgresBroker(LogBroker):
             rows: Sequence[Any] = await pool.fetch(sql, *values)
         except TimeoutError as error:
             raise BrokerError(f"{self.name} did not answer in time") from error
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, AttributeError) as error:
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, AttributeError) as error:
             raise BrokerError(f"{self.name} did not do as asked: {error}") from error
         return rows
 

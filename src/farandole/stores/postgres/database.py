@@ -20,7 +20,7 @@ from farandole.world import World
 if TYPE_CHECKING:
     from farandole.stores.alchemy import Engines
 
-__all__ = ["PATIENCE", "Database", "Settings", "excuse", "is_lost"]
+__all__ = ["PATIENCE", "TROUBLE", "Database", "Settings", "excuse", "is_lost"]
 
 OLDEST = 12
 """The oldest major version of PostgreSQL that will do."""
@@ -31,6 +31,8 @@ PATIENCE = 30.0
 _GONE = ("08", "57P01", "57P02", "57P03", "53300")
 """Beginnings of SQLSTATEs that say: the connection, not the statement (PostgreSQL's appendix A)."""
 _COLLISIONS = {"40001": "a serialization failure", "40P01": "a deadlock", "55P03": "a lock that could not be had"}
+TROUBLE = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What asyncpg raises."""
 _LOGIN = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError, asyncpg.InsufficientPrivilegeError)
 
 
@@ -95,19 +97,19 @@ class Database:
             path["search_path"] = f'"{settings.schema}"'
         try:
             self._pool = await asyncpg.create_pool(
-                settings.dsn, min_size=1, max_size=settings.pool, connection_class=OwnedConnection,
+                settings.dsn, min_size=0, max_size=settings.pool, connection_class=OwnedConnection,
                 server_settings={"application_name": "farandole", **path}, **{"statement_cache_size": 1000, **settings.options},
             )  # fmt: skip
+            async with self._pool.acquire() as connection:
+                self.version = connection.get_server_version().major
         except _LOGIN as error:
             raise ConfigurationError(
                 f"{self.name} refuses the login: {error}. Correct the database URL, or create what is missing"
             ) from None
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, ValueError) as error:
+        except (*TROUBLE, ValueError) as error:
             raise ConfigurationError(
                 f"cannot connect to {self.name}: {str(error) or type(error).__name__}. Is PostgreSQL running there, and is the URL right?"
             ) from None
-        async with self.connection() as connection:
-            self.version = connection.get_server_version().major
         if self.version < OLDEST:
             await self.close()
             raise ConfigurationError(f"{self.name} is PostgreSQL {self.version}; {OLDEST} or newer is needed. Upgrade the server")
@@ -160,7 +162,7 @@ class Database:
                 f"{self.name}: all {self.settings.pool} connections have been in use for {PATIENCE:g} s. "
                 f"Allow more with ?pool={2 * self.settings.pool}, or look for a reaction that holds one for long"
             ) from error
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except TROUBLE as error:
             raise self.failed("connect", error) from error
 
     async def release(self, connection: Any) -> None:
@@ -168,7 +170,7 @@ class Database:
         if self._pool is not None:
             try:
                 await self._pool.release(connection)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            except TROUBLE:
                 pass  # the pool has closed it
 
     async def run(self, connection: Any, statement: Statement, *values: Any) -> Sequence[Any]:
@@ -182,7 +184,7 @@ class Database:
         self.world.point(statement.before)
         try:
             rows: Sequence[Any] = await self.alive(connection).own_fetch(statement.sql, *values)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except TROUBLE as error:
             raise self.failed(statement.name, error) from error
         self.world.point(statement.after)
         return rows
@@ -192,7 +194,7 @@ class Database:
         self.world.point(f"store.{name}:before")
         try:
             tag: str = await self.alive(connection).own_execute(sql)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except TROUBLE as error:
             raise self.failed(name, error) from error
         self.world.point(f"store.{name}:after")
         return tag
@@ -240,7 +242,7 @@ def excuse(error: BaseException, name: str) -> StoreBusy | None:
         state = str(getattr(seen, "sqlstate", None) or "")
         if state in _COLLISIONS:
             return StoreBusy(f"{name}: {_COLLISIONS[state]} ({seen}). Nothing of this transaction was written; it runs again")
-        if state.startswith(_GONE) or isinstance(seen, asyncpg.InterfaceError | ConnectionError):
+        if state.startswith(_GONE) or isinstance(seen, asyncpg.InterfaceError | asyncpg.InternalClientError | ConnectionError):
             return StoreBusy(f"{name} is away: {seen}. Nothing of this transaction was written, unless it was at its commit")
         seen = getattr(seen, "orig", None) or seen.__cause__
     return None

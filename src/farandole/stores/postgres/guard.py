@@ -82,8 +82,7 @@ class OwnedConnection(asyncpg.Connection):  # type: ignore[misc]  # untyped
     fetchrow = _checked("fetchrow")
     fetchmany = _checked("fetchmany")
     cursor = _checked("cursor")
-    close = _refused("close")
-    terminate = _refused("terminate")
+    close = _refused("close")  # `terminate` is not: the pool must be able to
     reset = _refused("reset")
 
     def prepare(self, query: str, *, name: str | None = None, timeout: float | None = None, record_class: Any = None) -> Any:

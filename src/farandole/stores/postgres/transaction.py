@@ -17,7 +17,7 @@ from farandole.model.envelope import Message
 from farandole.stores.base import InboxRow, Verdict
 from farandole.stores.guard import OWN, caller
 from farandole.stores.postgres import inbox, outbox
-from farandole.stores.postgres.database import Database, is_lost
+from farandole.stores.postgres.database import TROUBLE, Database, is_lost
 from farandole.stores.postgres.text import escape
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ async def commit(database: Database, connection: Any) -> None:
             f"a reaction ended the transaction of {database.name} by itself. What it committed stays; the rest, and what is emitted, is "
             f"lost. Leave COMMIT and ROLLBACK to the store"
         ) from error
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except TROUBLE as error:
         if is_lost(connection) or isinstance(error, OSError):
             raise StoreError(
                 f"{database.name} did not confirm the commit: {error}. Whether the transaction was written is unknown"
@@ -73,7 +73,7 @@ async def rollback(connection: Any) -> None:
         owned.hold(False)
         try:
             await owned.own_execute("ROLLBACK")
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except TROUBLE:
             pass  # with its connection
 
 
@@ -153,7 +153,7 @@ class PostgresTransaction:
             if not is_lost(connection):
                 try:
                     await connection.own_execute(f"ROLLBACK TO {OWN}; RELEASE {OWN}")
-                except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                except TROUBLE as error:
                     raise database.failed("undo", error) from error
             raise
         finally:
