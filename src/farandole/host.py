@@ -252,6 +252,7 @@ async def assemble(choreography: Choreography, names: Collection[str], platform:
     async with AsyncExitStack() as stack:
         assembly = app._assembly = Assembly(choreography, platform, stack=stack, stop=app.stop)
         try:
+            await assembly.begin_groups()
             for name in names:
                 await assembly.service(name)
             await assembly.watch()

@@ -20,7 +20,7 @@ from cloudevents.core.v1.event import CloudEvent
 from tests.brokers.tcp_proxy import Proxy
 
 from farandole.brokers import open_broker
-from farandole.brokers.base import Broker, Consumer, Delivery
+from farandole.brokers.base import Broker, Consumer, Delivery, Subscription
 from farandole.brokers.rabbitmq.broker import RabbitBroker
 from farandole.brokers.rabbitmq.consumer import Listener
 from farandole.brokers.rabbitmq.member import Member
@@ -494,3 +494,17 @@ async def test_rates_against_a_plain_loop(record_property: Callable[[str, object
             record_property(
                 f"RabbitMQ, {what} per second", f"{ours:.0f}, a plain loop with aio-pika {plain:.0f}: {ours / plain:.2f}x"
             )
+
+
+async def test_a_group_that_was_begun_gets_what_is_published_before_anybody_joins_it() -> None:
+    world = World()
+    broker = open_broker(URL, world)
+    await broker.open()
+    topic = f"topic-{world.token()}"
+    subscription = Subscription(f"group-{world.token()}", (topic,))
+    await broker.begin(subscription)  # type: ignore[attr-defined]
+    await broker.begin(subscription)  # type: ignore[attr-defined]
+    await broker.publish([Message(topic, "k", "1", "T", b"early")])
+    consumer = await broker.subscribe(subscription)
+    assert [found.body for found in await consumer.fetch(10, 20.0)] == [b"early"]
+    await broker.close()

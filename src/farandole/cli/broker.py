@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from farandole.brokers import open_broker
+from farandole.brokers.base import BeginsGroups
 from farandole.cli import FINE
 from farandole.cli.output import console
 from farandole.cli.target import Target, find
@@ -45,8 +46,11 @@ async def _set_up(target: Target) -> dict[str, tuple[str, ...]]:
     try:
         for name in target.services:
             for lane in lanes_of(target.choreography, target.choreography.services[name], wire):
-                consumer = await broker.subscribe(lane.subscription)
-                await consumer.close()
+                if isinstance(broker, BeginsGroups):
+                    await broker.begin(lane.subscription)
+                else:
+                    consumer = await broker.subscribe(lane.subscription)
+                    await consumer.close()
                 made[lane.group] = lane.subscription.topics
     finally:
         await broker.close()

@@ -114,6 +114,13 @@ class RabbitBroker:
         self._consumers = [*(other for other in self._consumers if not other.closed), consumer]
         return consumer
 
+    async def begin(self, subscription: Subscription) -> None:
+        """See `BeginsGroups`."""
+        self._check()
+        check_subscription(subscription)
+        if subscription.group is not None:
+            await self._setup.group(subscription.group, subscription.topics)
+
     async def lag(self, subscription: Subscription) -> int:
         """See `Broker.lag`. What members of other processes have in hand is counted as far as they answer within a second."""
         self._check()
