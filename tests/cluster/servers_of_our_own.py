@@ -27,7 +27,7 @@ class Servers:
         }  # fmt: skip
 
     async def __aenter__(self) -> Self:
-        await self.do("down")
+        await self.do("forget")  # topics have the names that the shop gives them: what another run left would come again
         await self.do("up", *self.names)
         lines = (await self.do("env")).splitlines()
         self._urls = dict(line.removeprefix("export FARANDOLE_").split("=", 1) for line in lines)
