@@ -123,8 +123,11 @@ class NatsBroker(LogBroker):
         from nats.errors import AuthorizationError, Error
         from nats.js.errors import APIError, ServiceUnavailableError
 
-        async def quiet(_: Exception) -> None:
-            """What goes wrong is met by whoever asks next."""
+        heard: dict[str, None] = {}
+
+        async def quiet(error: Exception) -> None:
+            """What goes wrong is met by whoever asks next; nats-py itself tries again and again."""
+            heard[str(error)] = None
 
         async def again() -> None:
             for feeds in self._feeds.values():
@@ -145,11 +148,11 @@ class NatsBroker(LogBroker):
             raise ConfigurationError(f"{self.name} has JetStream switched off. Start the server with -js") from error
         except (AuthorizationError, Error, APIError, OSError, TimeoutError) as error:
             await self.disconnect()
-            if "uthorization" in str(error):
+            why = "; ".join(filter(None, (str(error), *heard))) or "no answer"
+            if "uthorization" in why:
                 raise ConfigurationError(
-                    f"{self.name} refuses the login: {error}. Put user:password@ into the broker URL"
+                    f"{self.name} refuses the login: {why}. Put user:password@ into the broker URL"
                 ) from None
-            why = str(error) or "no answer"
             raise BrokerError(f"cannot use {self.name}: {why}. Is NATS running there, and is the URL right?") from error
         except BaseException:
             await self.disconnect()

@@ -27,6 +27,8 @@ AHEAD = 1000
 """Messages that are asked for ahead."""
 _BYTES = 64 * 1024 * 1024
 _EXPIRES = 30.0
+_BEAT = 2.5
+"""Seconds between the server's signs of life while a request is open; after a few that do not come, the consumer is gone."""
 _INACTIVE = 300.0
 """Seconds without a request after which the server forgets a consumer; it is made anew then."""
 
@@ -59,6 +61,7 @@ class _Feed:
         self._number = number
         self._bell = bell
         self._asked = 0
+        self._heard = broker.world.monotonic()
         self._subscription: Any = None
         self._request = ""
 
@@ -79,16 +82,22 @@ class _Feed:
 
     async def ask(self) -> None:
         """Keep a request open for what there is room for."""
+        now = self._broker.world.monotonic()
+        if self._asked and now - self._heard > 3 * _BEAT:
+            self.lost = True
         room = AHEAD - self._asked - len(self.buffer)
         if room < AHEAD // 2:
             return
+        if not self._asked:
+            self._heard = now
         self._asked += room
-        request = {"batch": room, "expires": int(_EXPIRES * 1e9), "max_bytes": _BYTES}
+        request = {"batch": room, "expires": int(_EXPIRES * 1e9), "max_bytes": _BYTES, "idle_heartbeat": int(_BEAT * 1e9)}
         with contextlib.suppress(Exception):  # it is noticed when nothing comes
             await self._broker.client.publish(self._request, msgspec.json.encode(request), self._subscription.subject)
 
     async def _came(self, message: Any) -> None:
         headers = message.headers
+        self._heard = self._broker.world.monotonic()
         if headers is not None and "Status" in headers:
             if headers["Status"] == "408" or "Exceeds" in headers.get("Description", ""):
                 self._asked = max(0, self._asked - int(headers.get("Nats-Pending-Messages", self._asked)))

@@ -17,7 +17,7 @@ import msgspec
 from farandole.brokers.base import Broker, Capabilities, Delivery, PublishResult
 from farandole.brokers.checks import partition_count, retention_seconds, too_large
 from farandole.brokers.members import Group
-from farandole.brokers.shared import Key, LogBroker, LogConsumer, Mark
+from farandole.brokers.shared import Key, LogBroker, LogConsumer, Mark, end
 from farandole.errors import BrokerError, ConfigurationError, NewerDatabase
 from farandole.model.envelope import Message
 from farandole.model.wire import partition_of
@@ -143,12 +143,9 @@ class PostgresBroker(LogBroker):
             )
 
     async def disconnect(self) -> None:
-        for task in (self._listener, self._telling):
-            if task is not None:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError, Exception):
-                    await task
+        listener, telling = self._listener, self._telling
         self._listener = self._telling = None
+        await end(listener, telling)
         pool, self._pool = self._pool, None
         if pool is not None:
             pool.terminate()

@@ -21,7 +21,7 @@ from farandole.brokers.base import Broker, Capabilities, Delivery, PublishResult
 from farandole.brokers.checks import partition_count, retention_seconds, too_large
 from farandole.brokers.cloudevents import MODES, Headers
 from farandole.brokers.members import Group
-from farandole.brokers.shared import Key, LogBroker, LogConsumer, Mark
+from farandole.brokers.shared import Key, LogBroker, LogConsumer, Mark, end
 from farandole.errors import BrokerError, ConfigurationError
 from farandole.model.envelope import Message
 from farandole.model.wire import partition_of
@@ -134,10 +134,7 @@ class RedisBroker(LogBroker):
 
     async def disconnect(self) -> None:
         listener, self._listener = self._listener, None
-        if listener is not None:
-            listener.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await listener
+        await end(listener)
         client, self._client = self._client, None
         if client is not None:
             with contextlib.suppress(Exception):

@@ -26,7 +26,7 @@ from farandole.model.envelope import Message
 from farandole.process import process_name
 from farandole.world import World
 
-__all__ = ["SUSPECTS", "Key", "LogBroker", "LogConsumer", "Mark"]
+__all__ = ["SUSPECTS", "Key", "LogBroker", "LogConsumer", "Mark", "end"]
 
 SUSPECTS = 1000
 """Messages per topic and partition that a dead member may have fetched; a member that has more writes it down."""
@@ -54,6 +54,15 @@ class Mark(msgspec.Struct, frozen=True):
     suspects: int = 0
     suspects_end: int = 0
     left: bool = True
+
+
+async def end(*tasks: asyncio.Task[None] | None) -> None:
+    """Cancel tasks until they end: client libraries swallow a cancellation now and then."""
+    left = {task for task in tasks if task is not None and not task.done()}
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=0.1)
 
 
 class LogBroker(ABC):
@@ -190,10 +199,7 @@ class LogBroker(ABC):
 
     async def close(self) -> None:
         beat, self._beat = self._beat, None
-        if beat is not None:
-            beat.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await beat
+        await end(beat)
         for consumer in self._consumers:
             await consumer.close()
         self._consumers = []
