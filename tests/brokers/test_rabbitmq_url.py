@@ -56,7 +56,7 @@ async def test_what_is_not_ours_goes_to_the_library_as_it_is(url: str, place: st
 
 
 def test_without_the_library_the_line_to_type_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.startswith("farandole.brokers.rabbitmq_")]:
+    for name in [name for name in sys.modules if name.startswith("farandole.brokers.rabbitmq.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "aiormq", None)
     with pytest.raises(ConfigurationError, match=r'RabbitMQ needs aiormq. Type: pip install "farandole\[rabbitmq\]"'):

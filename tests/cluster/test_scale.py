@@ -19,6 +19,7 @@ from tests.servers import postgres_url, server
 from tests.system.kit import RUNNING, Folder, Worker
 
 from farandole import World, host
+from farandole.stores import with_option
 
 APP = """
 import os
@@ -51,7 +52,7 @@ async def note(event: Counted, db: AsyncConnection) -> None:
 counting = Choreography("counting", front, back)
 """
 KEYS, ROUND = 40, 10
-OPTIONS = {"nats": "?prefix={run}", "redis": "?prefix={run}", "postgres": "?schema=broker_{run}"}
+OPTIONS = {"nats": ("prefix", "{run}"), "redis": ("prefix", "{run}"), "postgres": ("schema", "broker_{run}")}
 
 
 @dataclass
@@ -72,11 +73,10 @@ async def counting(path: Path, broker: str) -> AsyncIterator[tuple[Counting, hos
     topic = f"counting_{run}"
     (path / f"{topic}.py").write_text(APP.replace('Choreography("counting"', f'Choreography("{topic}"'))
     url = server(broker) if broker != "postgres" else postgres_url()
-    place = postgres_url()
-    mark = "&" if "?" in place else "?"
-    here = Counting(
-        path, app=f"{topic}:counting", broker=url + OPTIONS.get(broker, "").replace("{run}", run), place=f"{place}{mark}schema={run}_{{service}}"
-    )  # fmt: skip
+    if broker in OPTIONS:
+        option, value = OPTIONS[broker]
+        url = with_option(url, option, value.replace("{run}", run))
+    here = Counting(path, app=f"{topic}:counting", broker=url, place=with_option(postgres_url(), "schema", f"{run}_{{service}}"))
     spec = importlib.util.spec_from_file_location(topic, path / f"{topic}.py")
     assert spec is not None
     assert spec.loader is not None
@@ -90,7 +90,7 @@ async def counting(path: Path, broker: str) -> AsyncIterator[tuple[Counting, hos
     finally:
         for worker in here.workers:
             await worker.kill()
-        connection = await asyncpg.connect(place)
+        connection = await asyncpg.connect(postgres_url())
         for schema in (f"{run}_front", f"{run}_back", f"broker_{run}"):
             await connection.execute(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE')
         await connection.close()
