@@ -1,5 +1,5 @@
 # What can be done here, each in one line. Needs Python 3.11 or newer with pip, and nothing else.
-#   make demo    run the shop        make test    run the tests
+#   make demo    run the shop        make test    run the tests        make test-servers    those that need servers
 #   make check   all gates           make rehearse | lint | types | bench | mutants | lock | clean
 # Another Python: make test PYTHON=python3.12
 
@@ -12,10 +12,10 @@ INPUTS := pyproject.toml constraints.txt scripts/venv.sh
 
 .DEFAULT_GOAL := help
 REHEARSALS := tests.rehearse.cafe:rehearsal examples.shop.rehearsal:rehearsal
-.PHONY: help demo rehearse test lint format types check bench mutants lock clean
+.PHONY: help demo rehearse test test-servers lint format types check bench mutants lock clean
 
 help: ## say what can be done
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 $(STAMP): $(INPUTS)
 	@sh scripts/venv.sh "$(PYTHON)" "$(VENV)" "."
@@ -33,6 +33,10 @@ rehearse: $(DEV) ## the runtime and the shop through faulty futures
 
 test: $(DEV) ## run the tests
 	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+
+test-servers: $(DEV) ## start real servers, run the tests that need them (FULL=1: the long counts)
+	scripts/servers up
+	eval "$$(scripts/servers env)" && FARANDOLE_REQUIRE_SERVERS=1 $(BIN)/python -m pytest -n 2 --dist loadscope -m servers $(ARGS)
 
 lint: $(DEV) ## style and format
 	$(BIN)/ruff check .

@@ -2,8 +2,8 @@
 
     python -m scripts.capabilities        rewrites the block between the two marks
 
-The brokers in memory and in a file are always asked; the others where the environment says where their servers are (`FARANDOLE_KAFKA`,
-`FARANDOLE_NATS`, `FARANDOLE_RABBITMQ`, `FARANDOLE_REDIS`, `FARANDOLE_POSTGRES`). What is not asked keeps its row. The suite for brokers
+The brokers in memory and in a file are always asked; the others where the environment says where their servers are (`FARANDOLE_POSTGRES`,
+`FARANDOLE_KAFKA`, `FARANDOLE_NATS`, `FARANDOLE_RABBITMQ`, `FARANDOLE_REDIS`). What is not asked keeps its row. The suite for brokers
 holds each to its row: see "A broker of your own" on that page.
 """
 
@@ -29,7 +29,7 @@ HEAD = (
     "| broker | assigns partitions | replay | fenced ack | redelivery flag | shared | largest message | an acknowledged publish survives |\n"
     "|---|---|---|---|---|---|---|---|\n"
 )
-SERVERS = ("kafka", "nats", "rabbitmq", "redis", "postgres")
+SERVERS = ("postgres", "kafka", "nats", "rabbitmq", "redis")
 
 
 def embedded(folder: Path) -> dict[str, str]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import os
+import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
+import asyncpg
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.servers import postgres_url
 
 from farandole.testing import virtual
 
@@ -26,8 +31,6 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     wanted = inspect.signature(function).parameters
     coroutine = function(**{name: pyfuncitem.funcargs[name] for name in wanted})
     if pyfuncitem.get_closest_marker("real_time"):
-        import asyncio
-
         asyncio.run(coroutine)
     else:
         virtual.run(coroutine)
@@ -56,3 +59,17 @@ def shared() -> Path:
             pytest.fail(f"{folder} is absent; set FARANDOLE_SHARED to the folder with data/ and conformance/")
         pytest.skip(f"{folder} is absent (set FARANDOLE_SHARED): real data and conformance cases are not in this checkout")
     return folder
+
+
+@pytest.fixture
+def schema() -> Iterator[str]:
+    """The URL of an empty schema on a real PostgreSQL, of this test alone."""
+    url, name = postgres_url(), f"test_{secrets.token_hex(6)}"
+    yield f"{url}{'&' if '?' in url else '?'}schema={name}"
+
+    async def forget() -> None:
+        connection = await asyncpg.connect(url)
+        await connection.execute(f'DROP SCHEMA IF EXISTS "{name}" CASCADE')
+        await connection.close()
+
+    asyncio.run(forget())

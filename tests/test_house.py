@@ -49,7 +49,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "testing": HOST | {"testing"},
     "rehearse": HOST | {"testing", "rehearse"},
     "pytest_plugin": {"rehearse"},
-    "cli": HOST | {"cli", "checks", "manifest", "testing", "rehearse", ""},
+    "cli": HOST | {"cli", "checks", "manifest", "testing", "rehearse", "web", ""},
     "web": HOST | {"web", "checks", "manifest", ""},
     "": BASE | {"model", "host", "runtime"},  # the public names
 }

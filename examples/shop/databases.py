@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 from sqlalchemy import URL, Engine, NullPool, create_engine, make_url, text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from farandole import ConfigurationError
 
@@ -52,6 +55,8 @@ class Databases:
         ConfigurationError
             There is no such database.
         """
+        if service != LEDGER and (url := self._url(service)).get_backend_name().startswith("postgres"):
+            return _on_a_server(url, sql, values)
         if service not in self._engines:
             self._engines[service] = self._open(service)
         with self._engines[service].connect() as connection:
@@ -67,15 +72,34 @@ class Databases:
             engine.dispose()
         self._engines.clear()
 
+    def _url(self, service: str) -> URL:
+        named = self._database if isinstance(self._database, str) else self._database[service]
+        return make_url(named.replace("{service}", service))
+
     def _open(self, service: str) -> Engine:
-        if service == LEDGER:
-            url = URL.create("sqlite", database=str(self._ledger))
-        else:
-            named = self._database if isinstance(self._database, str) else self._database[service]
-            url = make_url(named.replace("{service}", service)).set(query={})  # options after the ? are the host's
-        if url.get_backend_name() == "sqlite" and not (url.database and Path(url.database).is_file()):
+        ours = service == LEDGER
+        url = (
+            URL.create("sqlite", database=str(self._ledger)) if ours else self._url(service).set(query={})
+        )  # options are the host's
+        if not (url.database and Path(url.database).is_file()):
             raise ConfigurationError(f"{service}: there is no database at {url}. Run the shop first, on files")
         return create_engine(url, poolclass=NullPool)
+
+
+def _on_a_server(url: URL, sql: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """Ask PostgreSQL, in a thread with a loop of its own: whoever looks may be in one already."""
+
+    async def ask() -> list[tuple[Any, ...]]:
+        options = {key: value for key, value in url.query.items() if key in ("host", "port")}
+        path = {"server_settings": {"search_path": str(url.query.get("schema", "public"))}}
+        engine = create_async_engine(
+            url.set(drivername="postgresql+asyncpg", query=options), connect_args=path, poolclass=NullPool
+        )
+        async with engine.connect() as connection:
+            return [tuple(row) for row in await connection.execute(text(sql), values)]
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, ask()).result()
 
 
 @contextmanager

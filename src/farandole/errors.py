@@ -10,7 +10,7 @@ FarandoleError
 ├── TransactionOwned        a reaction called commit() or rollback() itself
 ├── OutsideInTransaction    a reaction awaited something that is not SQL inside its transaction
 ├── StoreError              the database did not do as asked
-│   ├── StoreBusy           another process held the write lock for too long       (transient)
+│   ├── StoreBusy           the database is locked or away, or two steps collided  (transient)
 │   └── ClaimLost           somebody else took this event over; nothing was written
 ├── BrokerError             the broker did not do as asked
 │   └── BrokerClosed        used after close()
@@ -83,7 +83,7 @@ class StoreError(FarandoleError):
 
 
 class StoreBusy(StoreError):
-    """Another process held the write lock for too long; the step is tried again."""
+    """The database is locked or away, or two transactions collided; nothing was written, and the step is tried again."""
 
 
 class ClaimLost(StoreError):

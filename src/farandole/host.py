@@ -142,6 +142,23 @@ class App:
                 return f"{count} messages of {', '.join(subscription.topics)} are not acknowledged"
         return None
 
+    @property
+    def stores(self) -> dict[str, Store]:
+        """The open databases, by service."""
+        return {name: hosted.store for name, hosted in self._assembly.hosted.items()}
+
+    async def lag(self) -> dict[str, dict[str, int]]:
+        """How many events the lanes of the services here have not acknowledged, all their processes together."""
+        return {
+            name: {subscription.group or "": await self.broker.lag(subscription) for subscription in hosted.subscriptions}
+            for name, hosted in list(self._assembly.hosted.items())
+        }
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the graceful shutdown has begun."""
+        return self._stopped.is_set()
+
     def stop(self) -> None:
         """Begin the graceful shutdown; `wait_stopped` returns."""
         self._stopped.set()
@@ -235,6 +252,7 @@ async def assemble(choreography: Choreography, names: Collection[str], platform:
     async with AsyncExitStack() as stack:
         assembly = app._assembly = Assembly(choreography, platform, stack=stack, stop=app.stop)
         try:
+            await assembly.begin_groups()
             for name in names:
                 await assembly.service(name)
             await assembly.watch()

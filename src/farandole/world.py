@@ -24,9 +24,12 @@ class World:
     ----------
     simulated:
         Whether databases ask it for SQL's own clock and chance as well, such as CURRENT_TIMESTAMP and random().
+    virtual:
+        Whether its clock is its own: then servers that have one are told the time.
     """
 
     simulated = False
+    virtual = False
 
     def time(self) -> float:
         """Wall-clock time, in seconds since 1970 (UTC)."""

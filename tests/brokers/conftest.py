@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from farandole.brokers.base import Broker
+from farandole.brokers.shared import LogBroker
 from farandole.brokers.sqlite import SqliteBroker
 
 
@@ -22,3 +23,12 @@ def vanish() -> Callable[[Broker], None]:
             consumer.closed = True
 
     return stop
+
+
+def vanish_from_log(broker: Broker) -> None:
+    """The same for brokers that share `LogConsumer`."""
+    assert isinstance(broker, LogBroker)
+    assert broker._beat is not None
+    broker._beat.cancel()
+    for consumer in broker._consumers:
+        consumer.closed = True

@@ -258,7 +258,7 @@ async def test_a_payment_is_confirmed_by_mail(database):
 
 async def test_sales_are_counted_by_country_and_day(database):
     async with database(analytics.analytics) as db:
-        async with db("driver") as connection:
+        async with db("connection") as connection:
             for paid in (PAID, PAID.replace(order_id="o2"), PAID.replace(country="EIRE")):
                 await analytics.count(paid, db=connection)
         async with db("driver") as connection:

@@ -11,7 +11,7 @@ from sqlalchemy import Column, Integer, MetaData, Table
 
 from farandole.errors import ConfigurationError, NewerDatabase, UnknownScheme
 from farandole.stores import open_store
-from farandole.stores.sqlite.statements import split
+from farandole.stores.statements import split
 from farandole.testing.virtual import VirtualWorld
 
 

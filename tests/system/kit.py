@@ -115,9 +115,9 @@ class Worker:
         assert self.process.stdin is not None
         self.process.stdin.write(line.encode() + b"\n")
 
-    async def ended(self) -> int:
+    async def ended(self, limit: float | None = PATIENCE) -> int:
         """Wait for its end; gives the exit code."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(limit):
             rest, _ = await self.process.communicate()
             self.printed.append(rest.decode())
         assert self.process.returncode is not None
@@ -221,6 +221,7 @@ class Supervised:
 
     here: Folder
     services: tuple[str, ...] = ()
+    may_fail: bool = False
     deaths: int = 0
     worker: Worker | None = None
 
@@ -228,15 +229,18 @@ class Supervised:
         """Until cancelled."""
         while True:
             self.worker = await self.here.run(*self.services)
-            code = await self.worker.ended()
-            assert code == -signal.SIGKILL, f"exit code {code}:\n{''.join(self.worker.printed)}"
-            self.deaths += 1
+            code = await self.worker.ended(limit=None)
+            if code == -signal.SIGKILL:
+                self.deaths += 1
+            else:  # what it needs to start may be away; an init system tries again
+                assert self.may_fail, f"exit code {code}:\n{''.join(self.worker.printed)}"
+                assert code == 2, f"exit code {code}:\n{''.join(self.worker.printed)}"
 
 
 @asynccontextmanager
-async def supervised(here: Folder, *services: str) -> AsyncIterator[Supervised]:
-    """Keep a process alive for as long as the `with` lasts, then stop it."""
-    keeper = Supervised(here, services)
+async def supervised(here: Folder, *services: str, may_fail: bool = False) -> AsyncIterator[Supervised]:
+    """Keep a process alive for as long as the `with` lasts, then stop it; `may_fail`: also when it could not start."""
+    keeper = Supervised(here, services, may_fail)
     task = asyncio.create_task(keeper.keep_alive())
     try:
         yield keeper

@@ -10,7 +10,19 @@ from farandole.world import World
 
 __all__ = ["open_broker"]
 
-_ADAPTERS = {"memory": "farandole.brokers.memory", "sqlite": "farandole.brokers.sqlite"}
+_ADAPTERS = {
+    "memory": "farandole.brokers.memory",
+    "sqlite": "farandole.brokers.sqlite",
+    "kafka": "farandole.brokers.kafka",
+    "postgresql": "farandole.brokers.postgres",
+    "postgres": "farandole.brokers.postgres",
+    "nats": "farandole.brokers.nats",
+    "tls": "farandole.brokers.nats",
+    **dict.fromkeys(("amqp", "amqps", "rabbitmq"), "farandole.brokers.rabbitmq"),
+    "redis": "farandole.brokers.redis",
+    "rediss": "farandole.brokers.redis",
+    "unix": "farandole.brokers.redis",
+}
 
 
 def open_broker(url: str, world: World) -> Broker:
@@ -19,7 +31,7 @@ def open_broker(url: str, world: World) -> Broker:
     Parameters
     ----------
     url:
-        `memory://`, or `sqlite:///path/to/file.db`; options follow a `?`.
+        `memory://`, `sqlite:///path/to/file.db`, or `kafka://host:9092`; options follow a `?`.
     world:
         Its clock and chance.
 

@@ -20,7 +20,7 @@ import msgspec
 
 from farandole.model.envelope import Message
 
-__all__ = ["Broker", "Capabilities", "Consumer", "Delivery", "PublishResult", "Subscription"]
+__all__ = ["BeginsGroups", "Broker", "Capabilities", "Consumer", "Delivery", "PublishResult", "Subscription"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,4 +153,13 @@ class Broker(Protocol):
 
     async def close(self) -> None:
         """Disconnect. Twice is fine; use after it raises `BrokerClosed`."""
+        ...
+
+
+@runtime_checkable
+class BeginsGroups(Protocol):
+    """A broker without a history: what is published before a group began is lost to it. So hosts begin all groups that they know of."""
+
+    async def begin(self, subscription: Subscription) -> None:
+        """Make what a group needs, so that what is published from now on waits for it. Does not join it."""
         ...

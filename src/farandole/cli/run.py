@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -23,7 +24,12 @@ __all__ = ["run"]
 
 
 def run(
-    app: str | None = None, *, service: list[str] | None = None, broker: str | None = None, database: str | None = None
+    app: str | None = None,
+    *,
+    service: list[str] | None = None,
+    broker: str | None = None,
+    database: str | None = None,
+    health: str | None = None,
 ) -> int:
     """Run services until SIGTERM or SIGINT. Then they finish what they have begun; a second signal ends the process at once.
 
@@ -37,12 +43,14 @@ def run(
         The broker's URL.
     database
         The URL of a service's database, with {service} for its name.
+    health
+        Answer /healthz, /readyz and /lag over HTTP at this port of loopback, or address:port.
     """
     target = find(app, service, broker, database)
-    return asyncio.run(_serve(target))
+    return asyncio.run(_serve(target, health))
 
 
-async def _serve(target: Target) -> int:
+async def _serve(target: Target, health: str | None) -> int:
     from farandole import host
 
     config = target.config
@@ -71,8 +79,13 @@ async def _serve(target: Target) -> int:
             target.choreography, services=target.services, broker=config.broker, database=databases, options=options
         ) as running:
             out.print(_overview(target))
-            out.print("running; Ctrl-C stops")
-            await running.wait_stopped()
+            async with AsyncExitStack() as stack:
+                if health is not None:
+                    from farandole.web.health import serve
+
+                    await stack.enter_async_context(serve(running, health))
+                out.print("running; Ctrl-C stops")
+                await running.wait_stopped()
     except asyncio.CancelledError:
         if not told:
             raise

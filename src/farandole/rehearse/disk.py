@@ -16,8 +16,9 @@ from farandole.errors import ConfigurationError
 from farandole.model.service import Service
 from farandole.rehearse.loop import NODE, Node
 from farandole.stores.base import Store
+from farandole.stores.guard import OWN
 from farandole.stores.sqlite.database import OFF, Database
-from farandole.stores.sqlite.guard import OWN, OwnedConnection, OwnedCursor
+from farandole.stores.sqlite.guard import OwnedConnection, OwnedCursor
 from farandole.stores.sqlite.store import SqliteStore
 from farandole.testing.crash import Died
 from farandole.world import World

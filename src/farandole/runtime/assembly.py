@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from farandole.brokers.base import Broker, Consumer, Delivery, Subscription
+from farandole.brokers.base import BeginsGroups, Broker, Consumer, Delivery, Subscription
 from farandole.errors import ConfigurationError, EnvelopeError, FarandoleError
 from farandole.model.choreography import Choreography
 from farandole.model.envelope import decode
@@ -129,6 +129,13 @@ class Assembly:
         self._others: list[asyncio.Task[None]] = []
         self._doors = asyncio.Lock()
         self._listener: Consumer | None = None
+
+    async def begin_groups(self) -> None:
+        """On a broker without a history: begin the groups of all services, wherever they run, before anything is published."""
+        if isinstance(self._broker, BeginsGroups):
+            for service in self._choreography.services.values():
+                for lane in lanes_of(self._choreography, service, self._wire):
+                    await self._broker.begin(lane.subscription)
 
     async def service(self, name: str) -> None:
         """Run a service here."""

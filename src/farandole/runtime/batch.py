@@ -9,19 +9,25 @@ reactions do is undone with the transaction.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
+from farandole.errors import StoreBusy
 from farandole.model.envelope import Envelope, Message
 from farandole.runtime.inbox import Failure, after_failure
-from farandole.runtime.plan import Plan, Suspended, outside_in_transaction, run_inline
+from farandole.runtime.plan import Plan, Suspended, outside_in_transaction, run_inline, took_too_long
 from farandole.runtime.signals import Signals
 from farandole.stores.base import InboxRow, Store, Transaction
 from farandole.world import World
 
 __all__ = ["Batch", "Result", "Work", "fault_of", "row_of"]
+
+
+COLLISIONS = 2
+"""How often a batch that collided with another transaction runs again at once, before the worker waits."""
 
 
 class Work(msgspec.Struct, frozen=True, gc=False):
@@ -81,8 +87,6 @@ def fault_of(error: BaseException) -> bool:
 
 def _ours(error: BaseException) -> bool:
     """A BaseException that is not for handlers to answer for: our own cancellation, or a simulated death of the process."""
-    import asyncio
-
     if isinstance(error, asyncio.CancelledError):
         task = asyncio.current_task()
         return task is not None and task.cancelling() > 0
@@ -119,12 +123,21 @@ class Batch:
             Nothing was committed, or it is unknown; run the batch again.
         """
         try:
-            result = await self._attempts(works, dead)
+            result = await self._patiently(works, dead)
         finally:
             self.__dict__.pop("_work", None)  # the collector cannot see through it, and would keep all that its plan knows
         for row in result.failures:
             self._signals.failed(row.reaction, row.id, row.state, row.reason or "")
         return result
+
+    async def _patiently(self, works: Sequence[Work], dead: Sequence[InboxRow]) -> Result:
+        """Where transactions collide, the whole batch runs again, at once."""
+        for _ in range(COLLISIONS):
+            try:
+                return await self._attempts(works, dead)
+            except StoreBusy as error:
+                self._signals.trouble("batch", error)
+        return await self._attempts(works, dead)
 
     async def _attempts(self, works: Sequence[Work], dead: Sequence[InboxRow]) -> Result:
         try:
@@ -146,6 +159,8 @@ class Batch:
             try:
                 await transaction.flush()
             except Exception as error:
+                if (excuse := self._store.excuse(error)) is not None:
+                    raise excuse from error
                 raise _Broken from error  # a flush has no culprit: savepoints find it
             if out:
                 await transaction.emit(out)
@@ -157,23 +172,38 @@ class Batch:
         """The handlers, one after the other; what they emit.
 
         Where statements never suspend, whoever does waits for something else while it holds the write lock: that is refused.
+        Elsewhere nobody can tell what a handler waits for, and each has its time.
         """
-        running = self._handlers(transaction, ready)
         if not self._store.inline:
-            return await running
+            return await self._perform_in_time(transaction, ready)
+        running = self._handlers(transaction, ready)
         try:
             return run_inline(running)
         except Suspended as place:
             plan = self._work.plan
             raise _Culprit(self._work, Failure(outside_in_transaction(plan, place), self._work.event)) from None
 
-    async def _handlers(self, transaction: Transaction, ready: Sequence[Work]) -> list[Message]:
+    async def _perform_in_time(self, transaction: Transaction, ready: Sequence[Work]) -> list[Message]:
+        limit = asyncio.timeout(None)
+        try:
+            async with limit:
+                return await self._handlers(transaction, ready, limit)
+        except TimeoutError as error:
+            if limit.expired():
+                raise _Culprit(self._work, Failure(took_too_long(self._work.plan), place=self._work.plan.place)) from error
+            raise
+
+    async def _handlers(
+        self, transaction: Transaction, ready: Sequence[Work], limit: asyncio.Timeout | None = None
+    ) -> list[Message]:
         """The hot path: keep it short."""
         out: list[Message] = []
         world, point, now = self._world, self._world.point, self._world.now()
         for work in ready:
             self._work, plan = work, work.plan
             point("worker.handler:before")
+            if limit is not None:
+                limit.reschedule(asyncio.get_running_loop().time() + plan.policy.timeout)
             try:
                 context = plan.context(work.envelope, 1, world) if plan.wants_context else None
                 value = await plan.call(work.event, transaction, context, None)
@@ -182,6 +212,8 @@ class Batch:
             except BaseException as error:
                 if not fault_of(error):
                     raise
+                if (excuse := self._store.excuse(error)) is not None:
+                    raise excuse from error
                 raise _Culprit(work, Failure(error, work.event)) from error
         return out
 
@@ -200,6 +232,8 @@ class Batch:
                     async with transaction.savepoint() as part:
                         messages = await self._perform(part, [work])
                         await part.flush()
+                except StoreBusy:
+                    raise
                 except Exception as error:
                     failure = error.failure if isinstance(error, _Culprit) else Failure(error, work.event)
                     row = self._failed(work, failure)

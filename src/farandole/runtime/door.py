@@ -14,10 +14,10 @@ from typing import Any
 
 import msgspec
 
-from farandole.errors import CommandRefused, EmissionError, EnvelopeError, Reject, Skip, StoreError
+from farandole.errors import CommandRefused, EmissionError, EnvelopeError, Reject, Skip, StoreBusy, StoreError
 from farandole.model.envelope import Envelope, decode, encode, hashed_id
 from farandole.model.wire import Wire
-from farandole.runtime.batch import fault_of
+from farandole.runtime.batch import COLLISIONS, fault_of
 from farandole.runtime.outside import Outside
 from farandole.runtime.plan import Plan, run_handler
 from farandole.stores.base import Store, Transaction
@@ -172,6 +172,15 @@ class Door:
                 pending.answer.set_result(answer)
 
     async def _in_one(self, some: Sequence[_Pending]) -> list[tuple[_Pending, Receipt | None]]:
+        """Where transactions collide, all of it again, at once."""
+        for _ in range(COLLISIONS):
+            try:
+                return await self._once(some)
+            except StoreBusy:
+                continue
+        return await self._once(some)
+
+    async def _once(self, some: Sequence[_Pending]) -> list[tuple[_Pending, Receipt | None]]:
         async with self._store.begin() as transaction:
             done = [(pending, await self._carry_out(transaction, pending)) for pending in some]
             await transaction.flush()
@@ -202,6 +211,8 @@ class Door:
             call = plan.call(pending.command, transaction, plan.context(envelope, 1, self._world), None)
             value = await run_handler(plan, call, inline=self._store.inline)
         except BaseException as error:
+            if (excuse := self._store.excuse(error)) is not None:
+                raise excuse from error
             if not fault_of(error) or isinstance(error, Exception):
                 raise
             raise CommandRefused(f"{plan.id} ended with {type(error).__name__}", reason=str(error)) from error

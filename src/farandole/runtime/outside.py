@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from farandole.errors import OutsideInTransaction
-from farandole.runtime.plan import Plan
+from farandole.runtime.plan import Plan, run_in_time
 from farandole.stores.base import LateTransaction, Store, Transaction
 
 __all__ = ["Outside"]
@@ -45,18 +45,12 @@ class Outside:
             await late.close()
 
     async def _call(self, plan: Plan, event: Any, late: LateTransaction, context: Any, error: Exception | None) -> Any:
-        seconds = plan.policy.timeout
-        limit = asyncio.timeout(seconds)
-        try:
-            async with limit:
-                if plan.is_async:
-                    return await _watched(plan.call(event, late, context, error), late, plan, inline=self._store.inline)
-                loop = asyncio.get_running_loop()
-                return await loop.run_in_executor(self._threads, plan.call, event, late, context, error)
-        except TimeoutError as late_error:
-            if limit.expired():
-                raise TimeoutError(f"{plan.id} took longer than its timeout of {seconds:g} s") from late_error
-            raise
+        if plan.is_async:
+            return await run_in_time(
+                plan, _watched(plan.call(event, late, context, error), late, plan, inline=self._store.inline)
+            )
+        loop = asyncio.get_running_loop()
+        return await run_in_time(plan, loop.run_in_executor(self._threads, plan.call, event, late, context, error))
 
     def close(self) -> None:
         """Let the threads go; one that hangs is left behind."""

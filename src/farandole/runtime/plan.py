@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from types import CoroutineType
 from typing import Any, TypeVar
@@ -20,7 +21,17 @@ from farandole.runtime.context import Context
 from farandole.runtime.resources import CONTEXT, ERROR, is_outside, kind_of
 from farandole.world import World
 
-__all__ = ["Limits", "Plan", "Suspended", "compile_plan", "outside_in_transaction", "run_handler", "run_inline"]
+__all__ = [
+    "Limits",
+    "Plan",
+    "Suspended",
+    "compile_plan",
+    "outside_in_transaction",
+    "run_handler",
+    "run_in_time",
+    "run_inline",
+    "took_too_long",
+]
 
 T = TypeVar("T")
 
@@ -239,10 +250,33 @@ def outside_in_transaction(plan: Plan, place: Suspended) -> OutsideInTransaction
     )
 
 
+def took_too_long(plan: Plan) -> TimeoutError:
+    """What to tell a handler that did not end in time."""
+    return TimeoutError(f"{plan.id} took longer than its timeout of {plan.policy.timeout:g} s")
+
+
+async def run_in_time(plan: Plan, call: Awaitable[T]) -> T:
+    """Await a handler, but no longer than its policy allows.
+
+    Raises
+    ------
+    TimeoutError
+        It took longer.
+    """
+    limit = asyncio.timeout(plan.policy.timeout)
+    try:
+        async with limit:
+            return await call
+    except TimeoutError as error:
+        if limit.expired():
+            raise took_too_long(plan) from error
+        raise
+
+
 async def run_handler(plan: Plan, call: Coroutine[Any, Any, Any], *, inline: bool) -> Any:
     """Run one handler inside its transaction."""
     if not inline:
-        return await call
+        return await run_in_time(plan, call)
     try:
         return run_inline(call)
     except Suspended as place:

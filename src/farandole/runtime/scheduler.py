@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from farandole.bell import Bell
-from farandole.errors import ClaimLost, EnvelopeError, StoreError
+from farandole.errors import ClaimLost, EnvelopeError, StoreBusy, StoreError
 from farandole.model.envelope import Envelope, Message, decode
 from farandole.runtime.away import AWAY
 from farandole.runtime.batch import fault_of
@@ -173,6 +173,8 @@ class Scheduler:
                         out += await self._run_one(part, row)
                 except ClaimLost:
                     continue
+                except StoreBusy:
+                    raise
                 except Exception as error:
                     failure = error.failure if isinstance(error, _Failed) else Failure(error)
                     verdict = self._verdict(row, failure)
@@ -195,6 +197,8 @@ class Scheduler:
         except BaseException as error:
             if not fault_of(error):
                 raise
+            if (excuse := self._store.excuse(error)) is not None:
+                raise excuse from error
             raise _Failed(Failure(error, event)) from error
         return messages
 

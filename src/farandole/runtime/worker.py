@@ -14,7 +14,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 
 from farandole.brokers.base import Consumer, Delivery
-from farandole.errors import BrokerClosed, BrokerError, EnvelopeError, StoreError
+from farandole.errors import BrokerClosed, BrokerError, EnvelopeError, StoreBusy, StoreError
 from farandole.model.envelope import Envelope, parse
 from farandole.model.wire import Binding
 from farandole.runtime.away import AWAY
@@ -30,6 +30,8 @@ __all__ = ["Reader", "Worker", "inbox_id"]
 BATCH = 100
 IDLE = 1.0
 """Seconds that a fetch waits for the first event."""
+PATIENCE = 3
+"""How often a batch may meet a busy database before its events come under suspicion."""
 UUID = 36
 """The length of a UUID as text."""
 
@@ -277,7 +279,8 @@ class Worker:
     async def _recover(self, error: Exception) -> None:
         """Database or broker down: nothing was acknowledged. Give back what was fetched, wait, try again."""
         self._signals.trouble(self._lane.group, error)
-        self._refused |= isinstance(error, StoreError)
+        # A collision, or a database that is away, says nothing of the events, unless it goes on and on.
+        self._refused |= isinstance(error, StoreError) and (not isinstance(error, StoreBusy) or self._trouble >= PATIENCE)
         with contextlib.suppress(BrokerError):  # then before the next fetch
             await self._give_back()
         self._trouble += 1

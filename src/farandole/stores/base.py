@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from farandole.errors import StoreBusy
 from farandole.model.envelope import Message
 
 __all__ = ["DeadFilter", "InboxRow", "LateTransaction", "OutboxRow", "Store", "StoreStatus", "Transaction", "Verdict"]
@@ -196,6 +197,10 @@ class Store(Protocol):
 
     async def open(self) -> None: ...
     async def close(self) -> None: ...
+
+    def excuse(self, error: BaseException) -> StoreBusy | None:
+        """What to raise where an exception out of a handler is the database's doing: it is away, or two transactions collided."""
+        ...
 
     def begin(self, *, durable: bool = True) -> AbstractAsyncContextManager[Transaction]:
         """Open a transaction, commit on leaving, roll back when something raises. `durable=False`: losing it is harmless."""

@@ -203,3 +203,4 @@ class MemberCases(BrokerCases):
             came = [*in_hand[0], *in_hand[1], *rest]
             require(repeated(ids(came), at="both"))
             assert by_key(came) == by_key(sent)
+            assert not any(d.redelivered for d in rest), "who leaves in order leaves nothing suspect"

@@ -5,7 +5,9 @@
 
     run(test_a_retry_comes_after_a_minute())
 
-The loop jumps to the next timer whenever nothing is ready. Sockets still work: what has arrived comes before any jump.
+The loop jumps to the next timer whenever nothing is ready. Sockets still work: what has arrived comes before any jump, and while
+somebody may still answer, it waits for the answer (but not for ever: a database answers late when the one who holds a lock waits for
+the clock).
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import random
 import selectors
+from asyncio.selector_events import _SelectorSocketTransport  # type: ignore[attr-defined]
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -23,12 +26,17 @@ __all__ = ["VirtualWorld", "run"]
 T = TypeVar("T")
 
 
+PATIENCE = 0.3
+"""How long, in real seconds, the clock stands still for an answer."""
+
+
 class _JumpingSelector(selectors.DefaultSelector):
     """Where the real selector would wait, it looks once and moves the clock instead."""
 
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
+        self.asked: set[object] = set()  # transports on which something was sent, and nothing has come since
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready: list[tuple[selectors.SelectorKey, int]] = super().select(0)
@@ -36,6 +44,11 @@ class _JumpingSelector(selectors.DefaultSelector):
             return ready
         if timeout is None:  # only threads and sockets can wake us: really wait for them
             return super().select(10.0) or _stuck()
+        if self.asked:
+            ready = super().select(PATIENCE)
+            if ready:
+                return ready
+            self.asked.clear()
         self.now += timeout
         return ready
 
@@ -54,6 +67,23 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._jumping.now
 
+    def _make_socket_transport(
+        self, sock: Any, protocol: Any, waiter: Any = None, *, extra: Any = None, server: Any = None
+    ) -> Any:
+        return _Transport(self, sock, protocol, waiter, extra, server)
+
+
+class _Transport(_SelectorSocketTransport):  # type: ignore[misc]
+    """asyncio's own, which notes who waits for an answer."""
+
+    def write(self, data: Any) -> None:
+        self._loop._jumping.asked.add(self)
+        super().write(data)
+
+    def _read_ready(self) -> None:
+        self._loop._jumping.asked.discard(self)
+        super()._read_ready()
+
 
 class VirtualWorld(World):
     """A world with a seed: its clock is the running loop's, its chance and ids repeat.
@@ -65,6 +95,8 @@ class VirtualWorld(World):
     start:
         The wall-clock time when the loop's clock is 0, in seconds since 1970.
     """
+
+    virtual = True
 
     def __init__(self, seed: int = 0, start: float = 1_800_000_000.0) -> None:
         self._chance = random.Random(seed)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+from contextlib import closing
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -11,7 +13,7 @@ from farandole.stores.base import Store
 from farandole.stores.sqlite.store import SqliteStore
 from farandole.world import World
 
-__all__ = ["connect"]
+__all__ = ["connect", "schema_of"]
 
 _LEVELS = {"off": 0, "normal": 1, "full": 2}
 
@@ -49,3 +51,18 @@ def connect(url: str, world: World, *, tables: Any = None) -> Store:
         level = _LEVELS[value]
     absolute = None if path in ("", ":memory:") else os.path.realpath(path)
     return SqliteStore(url, path=absolute, world=world, level=level, tables=tables)
+
+
+async def schema_of(url: str, world: World) -> tuple[int, int]:
+    """See `stores.schema_of`."""
+    from farandole.stores.sqlite.migrate import latest
+
+    path = getattr(connect(url, world), "_path", None)
+    if path is None or not os.path.exists(path):  # noqa: PTH110
+        return 0, latest()
+    with closing(sqlite3.connect(path)) as connection:
+        try:
+            (version,) = connection.execute("SELECT coalesce(max(version), 0) FROM farandole_schema").fetchone()
+        except sqlite3.DatabaseError:
+            return 0, latest()
+    return int(version), latest()

@@ -1,36 +1,28 @@
-"""SQLAlchemy over the inline connection: sessions and connections that join the store's transaction.
+"""SQLAlchemy over the inline connection: the DBAPI that its handles use, see `stores.alchemy`.
 
-The DBAPI connection below sends statements along a `Route`. BEGIN, COMMIT and ROLLBACK never pass it: SQLAlchemy keeps its
-own account of a transaction, and the store does the rest. A route that never waits is called at once; where one may wait, SQLAlchemy
+The DBAPI connection below sends statements along a `Route`. A route that never waits is called at once; where one may wait, SQLAlchemy
 runs its coroutines in a greenlet, and a plain `def` reaction's thread hands them to the loop.
 """
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from functools import cache
 from itertools import islice
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Engine, create_engine
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine import AdaptedConnection
-from sqlalchemy.engine.base import RootTransaction
-from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.orm import Session
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
-from sqlalchemy.util import await_only, greenlet_spawn
 
-from farandole.errors import StoreError
-from farandole.stores.sqlite.guard import caller, refuse
-from farandole.stores.sqlite.owned import OwnedAsyncConnection, OwnedAsyncSession, OwnedConnection, OwnedSession
+from farandole.stores.alchemy import Engines, Handles, Home, Nowhere, wait_for, went_on
+from farandole.stores.guard import refuse
 
-__all__ = ["Handles", "Route"]
+__all__ = ["Route", "handles"]
 
 _STATEMENTS = 5000
 """How many compiled statements are kept; SQLAlchemy's own 500 are for one database, and this is for all of a process."""
@@ -46,16 +38,6 @@ class Route(Protocol):
     async def execute(self, sql: str, parameters: Any, many: bool) -> sqlite3.Cursor:
         """Execute on the loop, and give a cursor whose rows can be fetched."""
         ...
-
-
-class Nowhere:
-    """The route of nobody."""
-
-    raw: sqlite3.Connection | None = None
-    inline = False
-
-    async def execute(self, sql: str, parameters: Any, many: bool) -> NoReturn:
-        raise StoreError(f"{caller()} executes {sql[:40]!r} on no connection at all")
 
 
 class _Cursor:
@@ -138,9 +120,7 @@ class RoutedConnection(AdaptedConnection):
         """The result of a coroutine, for code that is not async."""
         if self._at_once:
             return _result(coroutine)
-        if threading.get_ident() == self._home.thread:
-            return await_only(coroutine)
-        return asyncio.run_coroutine_threadsafe(coroutine, self._home.loop).result()
+        return wait_for(self._home, coroutine)
 
     def cursor(self, *_: Any) -> _Cursor:
         return _Cursor(self)
@@ -151,9 +131,8 @@ class RoutedConnection(AdaptedConnection):
             refuse("commit()")
 
     def rollback(self) -> None:
-        """Note it: SQLAlchemy calls this too, when a flush fails. The store looks at it before it commits."""
         if not self.over and self.ended_by is None:
-            self.ended_by = f"{caller()} went on after a rollback() or a failed flush"
+            self.ended_by = went_on()
 
     def close(self) -> None:
         """Nothing to do: the connection is the store's."""
@@ -197,52 +176,20 @@ registry.register("sqlite.farandole", __name__, "InlineSQLite")
 registry.register("sqlite.farandole_async", __name__, "AsyncInlineSQLite")
 
 
-class Home(Protocol):
-    """Where a database lives: statements run on this loop, in this thread."""
-
-    loop: asyncio.AbstractEventLoop
-    thread: int
-
-
-class Engines:
-    """The engines of this process, with the statements that they have compiled; all stores share them."""
-
-    def __init__(self) -> None:
-        self._next = threading.local()
-        how: dict[str, Any] = {"creator": self._create, "pool_reset_on_return": None, "query_cache_size": _STATEMENTS}
-        self.for_loop = create_async_engine("sqlite+farandole_async://", **how)
-        self.for_threads = create_engine("sqlite+farandole://", **how)
-        # At the first connection an engine looks around, and rolls back. The async one takes an async lock for that, which needs a
-        # greenlet, though it never waits.
-        first = greenlet_spawn(self._connect_once)
-        with suppress(StopIteration):
-            first.send(None)
-
-    def _connect_once(self) -> None:
-        for is_async in (True, False):
-            Connection.close(self.connect(RoutedConnection(Nowhere(), _Nobody()), is_async=is_async))
-
-    def _create(self) -> Any:
-        made = self._next.__dict__.pop("connection", None)
-        if made is None:
-            raise StoreError(
-                "this engine is the store's own: take the AsyncConnection or AsyncSession that the reaction is given"
-            )
-        return made
-
-    def connect(self, dbapi: RoutedConnection, *, is_async: bool) -> OwnedConnection:
-        """A connection whose statements go along the route of `dbapi`; its transaction is begun."""
-        self._next.connection = dbapi
-        connection = OwnedConnection(self.for_loop.sync_engine if is_async else self.for_threads)
-        connection.dbapi = dbapi
-        Connection.begin(connection)
-        return connection
+def handles(home: Home, route: Route) -> Handles:
+    """SQLAlchemy handles whose statements go along a route."""
+    return Handles(_engines(), lambda: RoutedConnection(route, home))
 
 
 @cache
-def engines() -> Engines:
-    """Made when first needed; in any thread."""
-    return Engines()
+def _engines() -> Engines:
+    """Those of this process: all stores share them. Made when first needed, in any thread."""
+    return Engines(_make, lambda: RoutedConnection(Nowhere(), _Nobody()))
+
+
+def _make(options: dict[str, Any]) -> tuple[AsyncEngine, Engine]:
+    options["query_cache_size"] = _STATEMENTS
+    return create_async_engine("sqlite+farandole_async://", **options), create_engine("sqlite+farandole://", **options)
 
 
 class _Nobody:
@@ -250,72 +197,3 @@ class _Nobody:
 
     thread = 0
     loop: Any = None
-
-
-class _Pair:
-    """A connection and its session."""
-
-    def __init__(self, home: Home, route: Route, *, is_async: bool) -> None:
-        self.dbapi = RoutedConnection(route, home)
-        self.connection = engines().connect(self.dbapi, is_async=is_async)
-        self.transaction: RootTransaction = self.connection.get_transaction()  # type: ignore[assignment]
-        self.session: Any = None
-        self.handle = OwnedAsyncConnection(engines().for_loop, self.connection) if is_async else self.connection
-
-    def open_session(self) -> Any:
-        # With "rollback_only" the session neither commits nor needs a savepoint of its own.
-        if self.session is None:
-            kind: Any = OwnedSession if self.handle is self.connection else OwnedAsyncSession
-            self.session = kind(self.handle, join_transaction_mode="rollback_only", expire_on_commit=False)
-        return self.session
-
-    async def flush(self) -> None:
-        if self.session is not None and self.transaction.is_active:
-            await greenlet_spawn(Session.flush, getattr(self.session, "sync_session", self.session))
-        if not self.transaction.is_active or self.dbapi.ended_by is not None:
-            raise StoreError(
-                f"{self.dbapi.ended_by or 'the reaction'}: a database error was swallowed, and what was written before is lost. "
-                f"Nothing is committed. Where a part may fail, use `async with session.begin_nested():` around it"
-            )
-
-    def end(self) -> None:
-        self.dbapi.over = True
-        if self.session is not None:
-            Session.close(getattr(self.session, "sync_session", self.session))
-        Connection.close(self.connection)
-
-
-class Handles:
-    """The SQLAlchemy handles on one transaction or savepoint, each made when first asked for.
-
-    Parameters
-    ----------
-    home:
-        The store's database.
-    route:
-        Where their statements go.
-    """
-
-    def __init__(self, home: Home, route: Route) -> None:
-        self._home = home
-        self._route = route
-        self._pairs: dict[bool, _Pair] = {}
-
-    def resource(self, kind: str) -> Any:
-        """A `session`, `connection`, `sync_session` or `sync_connection`."""
-        is_async = not kind.startswith("sync_")
-        pair = self._pairs.get(is_async)
-        if pair is None:
-            pair = self._pairs[is_async] = _Pair(self._home, self._route, is_async=is_async)
-        return pair.open_session() if kind.endswith("session") else pair.handle
-
-    async def flush(self) -> None:
-        """Write what the sessions hold; raise `StoreError` where the user broke the transaction."""
-        for pair in self._pairs.values():
-            await pair.flush()
-
-    def end(self) -> None:
-        """The transaction is over: the handles work no more."""
-        for pair in self._pairs.values():
-            pair.end()
-        self._pairs.clear()

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from farandole.errors import ConfigurationError, StoreBusy, StoreError
 from farandole.stores.sqlite.guard import OwnedConnection
 from farandole.stores.sqlite.simulated import answer_from
-from farandole.stores.sqlite.statements import Statement
+from farandole.stores.statements import Statement
 from farandole.world import World
 
 __all__ = ["NORMAL", "Access", "Database", "is_busy"]

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-import sys
-from collections.abc import Iterable, Sequence
-from types import FrameType
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
-from farandole.errors import StoreError, TransactionOwned
+from farandole.errors import StoreError
+from farandole.stores.guard import OWN, caller, owned, refuse
 
-__all__ = ["OwnedConnection", "OwnedCursor", "caller", "denied", "refuse"]
-
-OWN = "farandole"
-"""Savepoints whose names begin like this belong to the store."""
-
-_INSIDE = ("farandole.stores.", "sqlalchemy.", "contextlib", "asyncio.", "concurrent.", "threading")
+__all__ = ["OwnedConnection", "OwnedCursor", "denied"]
 
 
 class Guard:
@@ -121,35 +115,8 @@ class OwnedConnection(sqlite3.Connection):
         return self
 
 
-def refuse(what: str, why: str = "the store owns it. Return normally to commit, raise to roll back") -> NoReturn:
-    """Tell the caller that the transaction is not his to end."""
-    raise TransactionOwned(f"{caller()} calls {what} in the transaction of a reaction: {why}")
-
-
 def denied(guard: Guard, error: sqlite3.DatabaseError, sql: str) -> None:
     """Raise `TransactionOwned` if this error is the guard's doing."""
     if guard.refused is not None:
         guard.refused = None
-        text = sql.strip()
-        raise TransactionOwned(
-            f"{caller()} executes {text[:40]!r} in the transaction of a reaction: "
-            f"the store owns it. Return normally to commit, raise to roll back"
-        ) from error
-
-
-def caller() -> str:
-    """`file:line` of whoever called into the store or SQLAlchemy, also across SQLAlchemy's greenlets."""
-    stacks: Sequence[FrameType | None] = (sys._getframe(1), _parent_frame())
-    for stack in stacks:
-        frame = stack
-        while frame is not None:
-            if not f"{frame.f_globals.get('__name__', '')}.".startswith(_INSIDE):
-                return f"{frame.f_code.co_filename}:{frame.f_lineno}"
-            frame = frame.f_back
-    return "somebody"
-
-
-def _parent_frame() -> FrameType | None:
-    greenlet = sys.modules.get("greenlet")
-    parent = greenlet.getcurrent().parent if greenlet else None
-    return parent.gr_frame if parent is not None else None
+        raise owned(sql) from error

@@ -7,15 +7,16 @@ has a `due` time, and whoever settles the head promotes the next.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from farandole.errors import ClaimLost, StoreError
-from farandole.process import is_dead, process_name
 from farandole.stores.base import InboxRow, Verdict
+from farandole.stores.rows import KEPT, SETTLED, inbox_row, is_orphaned, named
 from farandole.stores.sqlite.database import Access
-from farandole.stores.sqlite.statements import Statements
+from farandole.stores.statements import Statements
 
 __all__ = [
     "array",
@@ -26,24 +27,15 @@ __all__ = [
     "free_orphans",
     "give_back",
     "ingest",
-    "is_orphaned",
     "millis",
-    "named",
     "park",
     "purgeable",
     "retry",
-    "row",
     "settle",
     "take",
 ]
 
-SQL = Statements("inbox.sql")
-
-KEPT = frozenset({"parked", "claimed", "dead", "exhausted"})
-"""States in which a row keeps its event; the others are marks."""
-
-SETTLED = frozenset({"done", "skipped", "exhausted"})
-"""States in which nothing more happens: such rows are purged in time."""
+SQL = Statements(Path(__file__).with_name("inbox.sql"))
 
 _json = msgspec.json.Encoder().encode
 
@@ -161,20 +153,10 @@ def take(access: Access, reactions: Collection[str], limit: int, lease: float) -
     token = named(access.world.token())
     seqs = list(chosen.values())
     found = access.run(SQL.take, (token, millis(now + lease), millis(now), array(seqs))).fetchall()
-    rows = {taken.seq: taken for taken in map(row, found)}
+    rows = {taken.seq: taken for taken in map(inbox_row, found)}
     for taken in rows.values():
         taken.crashed = crashed
     return [rows[seq] for seq in seqs]
-
-
-def named(token: str) -> str:
-    """A token that says which process holds it, so that others can tell when that one died."""
-    return f"{token} {process_name()}"
-
-
-def is_orphaned(token: str) -> bool:
-    """Whether the process that held this token certainly died."""
-    return is_dead(token.partition(" ")[2])
 
 
 def free_orphans(access: Access) -> None:
@@ -182,16 +164,6 @@ def free_orphans(access: Access) -> None:
     for (token,) in access.run(SQL.claimers).fetchall():
         if is_orphaned(token):
             access.run(SQL.abandon, (millis(access.world.time()), token))
-
-
-def row(values: Sequence[Any]) -> InboxRow:
-    """An `InboxRow` of the columns that `take` and `dead` select."""
-    reaction, id_, key, topic, body, state, attempts, due, blocks, reason, place, error, token, seq, handled_at = values
-    return InboxRow(
-        reaction=reaction, id=id_, key=key or "", topic=topic or "", body=body or b"", state=state, attempts=attempts or 0,
-        due=None if due is None else due / 1000, blocks=bool(blocks), reason=reason, place=place, error=error, token=token,
-        seq=seq, handled_at=handled_at / 1000,
-    )  # fmt: skip
 
 
 def extend(access: Access, rows: Sequence[InboxRow], lease: float) -> None:

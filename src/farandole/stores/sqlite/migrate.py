@@ -9,11 +9,20 @@ from typing import Any
 
 from farandole.errors import ConfigurationError, NewerDatabase
 from farandole.stores.sqlite.database import Access
-from farandole.stores.sqlite.statements import split
+from farandole.stores.statements import split
 
-__all__ = ["create_tables", "migrate"]
+__all__ = ["create_tables", "latest", "migrate"]
 
 _FOLDER = Path(__file__).parent / "migrations"
+
+
+def _files() -> dict[int, Path]:
+    return {int(found[0]): file for file in _FOLDER.iterdir() if (found := re.match(r"\d+", file.name))}
+
+
+def latest() -> int:
+    """The schema that this version wants."""
+    return max(_files())
 
 
 def migrate(access: Access) -> None:
@@ -28,7 +37,7 @@ def migrate(access: Access) -> None:
     cursor.execute("CREATE TABLE IF NOT EXISTS farandole_schema (version INTEGER NOT NULL)")
     cursor.execute("DELETE FROM farandole_schema WHERE false")  # changes nothing, but fails where the file cannot be written
     (current,) = cursor.execute("SELECT coalesce(max(version), 0) FROM farandole_schema").fetchone()
-    files = {int(found[0]): file for file in _FOLDER.iterdir() if (found := re.match(r"\d+", file.name))}
+    files = _files()
     if current > max(files):
         raise NewerDatabase(
             f"{access.database.name} has schema {current}, written by a newer Farandole; this one knows {max(files)}. "
@@ -62,13 +71,13 @@ async def create_tables(access: Access, tables: Any) -> None:
     elif hasattr(tables, "create_all"):
         from sqlalchemy.util import greenlet_spawn
 
-        from farandole.stores.sqlite.alchemy import Handles
+        from farandole.stores.sqlite.alchemy import handles
         from farandole.stores.sqlite.transaction import Inline
 
-        handles = Handles(access.database, Inline(access.database.writer))
+        users = handles(access.database, Inline(access.database.writer))
         try:
-            await greenlet_spawn(tables.create_all, handles.resource("connection").sync_connection, checkfirst=True)
+            await greenlet_spawn(tables.create_all, users.resource("connection").sync_connection, checkfirst=True)
         finally:
-            handles.end()
+            users.end()
     else:
         raise ConfigurationError(f"a service's tables= is a SQLAlchemy MetaData or a string of SQL statements, got: {tables!r}")

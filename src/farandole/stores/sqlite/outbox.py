@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,19 +12,15 @@ from farandole.errors import EnvelopeError
 from farandole.model.envelope import Message, decode
 from farandole.model.wire import partition_of
 from farandole.stores.base import InboxRow, OutboxRow
+from farandole.stores.rows import BUCKETS, is_orphaned, named, share_of
 from farandole.stores.sqlite import inbox
 from farandole.stores.sqlite.database import Access
 from farandole.stores.sqlite.inbox import array, millis
-from farandole.stores.sqlite.statements import Statements
+from farandole.stores.statements import Statements
 
-__all__ = ["BUCKETS", "bury", "emit", "lease", "oldest", "release", "unbury"]
+__all__ = ["bury", "emit", "lease", "oldest", "release", "unbury"]
 
-SQL = Statements("outbox.sql")
-
-BUCKETS = 64
-"""Messages of one key share a bucket; a bucket has one relay at a time, so that they stay in order."""
-
-RELAY = "(relay)"
+SQL = Statements(Path(__file__).with_name("outbox.sql"))
 
 
 def emit(access: Access, messages: Sequence[Message]) -> None:
@@ -51,17 +48,14 @@ async def oldest(access: Access, buckets: Collection[int], limit: int) -> list[O
 
 def lease(access: Access, token: str, seconds: float) -> list[int]:
     """The buckets of this relay: its own, and free ones up to a fair share; beyond the share it lets go."""
-    now, token = access.world.time(), inbox.named(token)
+    now, token = access.world.time(), named(token)
     access.run(SQL.expire, (millis(now),))
     held: dict[str, list[int]] = {relay: msgspec.json.decode(buckets) for relay, buckets in access.run(SQL.relays).fetchall()}
-    for relay in filter(inbox.is_orphaned, list(held)):
+    for relay in filter(is_orphaned, list(held)):
         release(access, relay)
         del held[relay]
     mine = held.pop(token, [])
-    others = {bucket for buckets in held.values() for bucket in buckets}
-    share = -(-BUCKETS // (len(held) + 1))
-    free = [bucket for bucket in range(BUCKETS) if bucket not in others and bucket not in mine]
-    mine = sorted([*mine, *free][:share])
+    mine = share_of(mine, list(held.values()))
     access.run(SQL.lease, (token, array(mine), millis(now + seconds)))
     return mine
 

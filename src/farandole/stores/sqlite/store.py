@@ -7,8 +7,9 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from farandole.errors import StoreError
+from farandole.errors import StoreBusy, StoreError
 from farandole.stores.base import DeadFilter, InboxRow, LateTransaction, OutboxRow, StoreStatus, Transaction
+from farandole.stores.rows import RELAY, inbox_row, named
 from farandole.stores.sqlite import inbox, outbox
 from farandole.stores.sqlite.database import Access, Database
 from farandole.stores.sqlite.inbox import array, millis
@@ -19,7 +20,8 @@ from farandole.world import World
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from farandole.stores.sqlite.alchemy import Handles, Route
+    from farandole.stores.alchemy import Handles
+    from farandole.stores.sqlite.alchemy import Route
 
 __all__ = ["SqliteStore"]
 
@@ -96,6 +98,9 @@ class SqliteStore:
             self._access.database.leave()
             self._access = None
 
+    def excuse(self, error: BaseException) -> StoreBusy | None:
+        return None  # a transaction that is open has the file to itself
+
     def begin(self, *, durable: bool = True) -> AbstractAsyncContextManager[Transaction]:
         return Begin(self, durable=durable)
 
@@ -104,9 +109,9 @@ class SqliteStore:
 
     def handles(self, route: Route) -> Handles:
         """SQLAlchemy handles along a route; SQLAlchemy is imported when the first reaction wants it."""
-        from farandole.stores.sqlite.alchemy import Handles
+        from farandole.stores.sqlite.alchemy import handles
 
-        return Handles(self.access.database, route)
+        return handles(self.access.database, route)
 
     @asynccontextmanager
     async def _alone(self, *, durable: bool) -> AsyncIterator[Access]:
@@ -158,7 +163,7 @@ class SqliteStore:
 
     async def release_buckets(self, token: str) -> None:
         async with self._alone(durable=False) as access:
-            outbox.release(access, inbox.named(token))
+            outbox.release(access, named(token))
 
     async def outbox(self, buckets: Collection[int], limit: int) -> list[OutboxRow]:
         return await outbox.oldest(self.access, buckets, limit)
@@ -191,17 +196,15 @@ class SqliteStore:
         return StoreStatus(outbox_rows, None if oldest is None else max(0.0, now - oldest / 1000), *counts)
 
     async def fates(self, ids: Collection[str]) -> list[InboxRow]:
-        return [inbox.row(found) for found in await self.access.read(inbox.SQL.fates, (array(list(ids)),))]
+        return [inbox_row(found) for found in await self.access.read(inbox.SQL.fates, (array(list(ids)),))]
 
     async def dead(self, which: DeadFilter, limit: int | None = None) -> list[InboxRow]:
         values = (which.reaction, which.id, which.error, which.place, which.text, which.exhausted, -1 if limit is None else limit)
-        return [inbox.row(found) for found in await self.access.read(inbox.SQL.dead, values)]
+        return [inbox_row(found) for found in await self.access.read(inbox.SQL.dead, values)]
 
     async def retry_dead(self, rows: Sequence[InboxRow], *, force: bool = False) -> int:
         async with self._alone(durable=True) as access:
-            return sum(
-                outbox.unbury(access, r) if r.reaction == outbox.RELAY else inbox.retry(access, r, force=force) for r in rows
-            )
+            return sum(outbox.unbury(access, r) if r.reaction == RELAY else inbox.retry(access, r, force=force) for r in rows)
 
     async def discard_dead(self, rows: Sequence[InboxRow], reason: str) -> int:
         async with self._alone(durable=True) as access:

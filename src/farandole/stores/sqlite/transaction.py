@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from farandole.errors import DeclarationError, StoreError
 from farandole.model.envelope import Message
 from farandole.stores.base import InboxRow, Verdict
+from farandole.stores.guard import OWN, caller
 from farandole.stores.sqlite import inbox, outbox
 from farandole.stores.sqlite.database import Access
-from farandole.stores.sqlite.guard import OWN, caller, denied
-from farandole.stores.sqlite.statements import Statement
+from farandole.stores.sqlite.guard import denied
+from farandole.stores.statements import Statement
 
 if TYPE_CHECKING:
-    from farandole.stores.sqlite.alchemy import Handles
+    from farandole.stores.alchemy import Handles
     from farandole.stores.sqlite.store import SqliteStore
 
 __all__ = ["Begin", "LateSqlite", "SqliteTransaction"]

@@ -12,10 +12,10 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import Session
 
-from farandole.stores.sqlite.guard import refuse
+from farandole.stores.guard import refuse
 
 if TYPE_CHECKING:
-    from farandole.stores.sqlite.alchemy import RoutedConnection
+    from farandole.stores.alchemy import RoutedDBAPI
 
 __all__ = ["OwnedAsyncConnection", "OwnedAsyncSession", "OwnedConnection", "OwnedSession"]
 
@@ -23,7 +23,7 @@ __all__ = ["OwnedAsyncConnection", "OwnedAsyncSession", "OwnedConnection", "Owne
 class OwnedConnection(Connection):
     """SQLAlchemy's connection without the means to end the transaction."""
 
-    dbapi: RoutedConnection
+    dbapi: RoutedDBAPI
 
     def commit(self) -> NoReturn:
         refuse("connection.commit()")

@@ -1,11 +1,12 @@
-"""Named SQL statements, read from the .sql files beside this module: `-- name: a sentence` stands above each."""
+"""Named SQL statements, read from the .sql files beside the stores: `-- name: a sentence` stands above each."""
 
 from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 __all__ = ["Statement", "Statements", "split"]
@@ -36,10 +37,21 @@ class Statement:
 
 
 class Statements:
-    """The statements of one file, as attributes."""
+    """The statements of one file, as attributes.
 
-    def __init__(self, file: str) -> None:
-        parts = _HEAD.split((Path(__file__).parent / file).read_text())
+    Parameters
+    ----------
+    file:
+        Where they stand.
+    words:
+        What takes the place of some words, such as `:now`.
+    """
+
+    def __init__(self, file: Path, words: Mapping[str, str] = MappingProxyType({})) -> None:
+        text = file.read_text()
+        for word, meaning in words.items():
+            text = text.replace(word, meaning)
+        parts = _HEAD.split(text)
         self.all = {
             name: Statement(name, sql.strip().removesuffix(";")) for name, sql in zip(parts[1::2], parts[2::2], strict=True)
         }

@@ -1,0 +1,41 @@
+-- emit: Messages wait for the relay, in this order.
+INSERT INTO farandole_outbox (bucket, aggregatetype, aggregateid, id, type, payload, created_at)
+SELECT bucket, topic, key, id, type, body, :now
+FROM unnest($2::smallint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bytea[])
+     WITH ORDINALITY AS m (bucket, topic, key, id, type, body, place) ORDER BY place;
+
+-- oldest: The oldest messages of all buckets.
+SELECT seq, bucket, aggregatetype, aggregateid, id, type, payload FROM farandole_outbox ORDER BY seq LIMIT $1;
+
+-- oldest_of: The oldest messages of these buckets; a long queue in another is not read over and over.
+SELECT found.* FROM unnest($2::smallint[]) AS wanted CROSS JOIN LATERAL (
+    SELECT seq, bucket, aggregatetype, aggregateid, id, type, payload FROM farandole_outbox WHERE bucket = wanted ORDER BY seq LIMIT $1
+) AS found ORDER BY found.seq LIMIT $1;
+
+-- published: The broker has these.
+DELETE FROM farandole_outbox WHERE seq = ANY($1::bigint[]) RETURNING seq;
+
+-- only_me: One relay at a time looks at the leases.
+LOCK TABLE farandole_outbox_leases IN EXCLUSIVE MODE;
+
+-- expire: Leases of relays that are gone.
+DELETE FROM farandole_outbox_leases WHERE expires <= :now;
+
+-- relays: Who leases what.
+SELECT token, buckets FROM farandole_outbox_leases;
+
+-- lease: A relay is alive, and holds these buckets.
+INSERT INTO farandole_outbox_leases (token, buckets, expires) VALUES ($2, $3::smallint[], :now + $4::bigint)
+ON CONFLICT (token) DO UPDATE SET buckets = excluded.buckets, expires = excluded.expires;
+
+-- release: A relay goes.
+DELETE FROM farandole_outbox_leases WHERE token = $1;
+
+-- status: Figures for people.
+SELECT (SELECT count(*) FROM farandole_outbox),
+       :now - (SELECT created_at FROM farandole_outbox ORDER BY seq LIMIT 1),
+       (SELECT count(*) FROM farandole_inbox WHERE key IS NOT NULL AND state = 'parked'),
+       (SELECT count(*) FROM (SELECT DISTINCT reaction, key FROM farandole_inbox WHERE blocks) AS queues),
+       (SELECT count(*) FROM farandole_inbox WHERE due IS NOT NULL AND due <= :now AND state = 'parked'),
+       (SELECT count(*) FROM farandole_inbox WHERE key IS NOT NULL AND state = 'claimed'),
+       (SELECT count(*) FROM farandole_inbox WHERE key IS NOT NULL AND state = 'dead');

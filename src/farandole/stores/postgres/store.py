@@ -1,0 +1,235 @@
+"""The PostgreSQL store: one service's database on a server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from farandole.errors import ConfigurationError, StoreBusy, StoreError
+from farandole.stores.base import DeadFilter, InboxRow, LateTransaction, OutboxRow, StoreStatus, Transaction
+from farandole.stores.postgres import inbox, outbox
+from farandole.stores.postgres.database import Database, Settings, excuse
+from farandole.stores.postgres.migrate import create_tables, latest, migrate, version_of
+from farandole.stores.postgres.text import escape
+from farandole.stores.postgres.transaction import Begin, LatePostgres, begin, commit, rollback
+from farandole.stores.rows import RELAY, named
+from farandole.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from farandole.stores.alchemy import Handles
+    from farandole.stores.postgres.alchemy import Route
+
+__all__ = ["PostgresStore"]
+
+
+class PostgresStore:
+    """One service's PostgreSQL database; see `stores.base.Store`.
+
+    Parameters
+    ----------
+    url:
+        As the user wrote it.
+    settings:
+        How to connect.
+    world:
+        Clock, chance and crash points.
+    tables:
+        The service's own tables: a SQLAlchemy `MetaData`, SQL statements, or None.
+    migrate:
+        Whether opening brings the tables up to date.
+    """
+
+    inline = False
+
+    def __init__(self, url: str, settings: Settings, world: World, *, tables: Any, migrate: bool = True) -> None:
+        self.url = url
+        self._settings = settings
+        self._world = world
+        self._tables = tables
+        self._migrate = migrate
+        self._database: Database | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Between `open` and `close`."""
+        return self._database is not None
+
+    @property
+    def database(self) -> Database:
+        """The open database."""
+        if self._database is None:
+            raise StoreError(f"the store on {self._settings.name} is not open. Open it first, and use nothing after close()")
+        return self._database
+
+    async def open(self) -> None:
+        """Connect, migrate, and make the service's tables. Several processes may do so at once."""
+        if self._database is not None:
+            return
+        database = Database(self._settings, self._world)
+        await database.open()
+        self._database = database
+        try:
+            await self._prepare()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _prepare(self) -> None:
+        database = self.database
+        async with database.connection() as connection:
+            if not self._migrate:
+                await self._check(connection)
+            await database.control(connection, "prepare", "BEGIN; SAVEPOINT farandole")
+            try:
+                if self._migrate:
+                    await migrate(database, connection)
+                await inbox.free_orphans(database, connection)
+                if self._tables is not None:
+                    await create_tables(self, connection, self._tables)
+                await commit(database, connection)
+            except BaseException:
+                await rollback(connection)
+                raise
+
+    async def _check(self, connection: Any) -> None:
+        current = await version_of(connection)
+        if current != latest():
+            raise ConfigurationError(
+                f"{self._settings.name} has schema {current}; this version needs {latest()}, and its URL says migrate=no. "
+                f"Run `farandole db upgrade` first"
+            )
+
+    async def schema(self) -> tuple[int, int]:
+        """The schema that the database has, and the one that this version wants."""
+        database = Database(self._settings, self._world)
+        await database.open()
+        try:
+            async with database.connection() as connection:
+                return await version_of(connection), latest()
+        finally:
+            await database.close()
+
+    async def close(self) -> None:
+        """Close the connections; what is open on them is undone. Twice is fine."""
+        database, self._database = self._database, None
+        if database is not None:
+            await database.close()
+
+    def excuse(self, error: BaseException) -> StoreBusy | None:
+        return excuse(error, self._settings.name)
+
+    def begin(self, *, durable: bool = True) -> AbstractAsyncContextManager[Transaction]:
+        return Begin(self, durable=durable)
+
+    def begin_late(self) -> LateTransaction:
+        return LatePostgres(self)
+
+    def handles(self, route: Route) -> Handles:
+        """SQLAlchemy handles along a route; SQLAlchemy is imported when the first reaction wants it."""
+        from farandole.stores.postgres.alchemy import handles
+
+        return handles(self.database, route)
+
+    @asynccontextmanager
+    async def _alone(self, *, durable: bool) -> AsyncIterator[tuple[Database, Any]]:
+        """A transaction of the framework's own."""
+        database = self.database
+        async with database.connection() as connection:
+            try:
+                await begin(database, connection, durable=durable)
+                yield database, connection
+                await commit(database, connection)
+            except BaseException:
+                await rollback(connection)
+                raise
+
+    async def ingest(self, rows: Sequence[InboxRow], bound: Callable[[str], int]) -> tuple[int, int]:
+        async with self._alone(durable=True) as access:
+            return await inbox.ingest(*access, rows, bound)
+
+    async def take(self, reactions: Collection[str], limit: int, lease: float) -> list[InboxRow]:
+        first = await self.next_due(reactions)
+        if first is None or first > 0 or limit < 1:
+            return []
+        async with self._alone(durable=True) as access:  # its attempts count, also where the machine dies
+            return await inbox.take(*access, reactions, limit, lease)
+
+    async def extend(self, rows: Sequence[InboxRow], lease: float) -> None:
+        async with self._alone(durable=False) as access:
+            await inbox.extend(*access, rows, lease)
+
+    async def give_back(self, rows: Sequence[InboxRow]) -> None:
+        async with self._alone(durable=False) as access:
+            await inbox.give_back(*access, rows)
+
+    async def next_due(self, reactions: Collection[str]) -> float | None:
+        database = self.database
+        ((wait,),) = await database.read(inbox.SQL.next_due, database.now, [escape(reaction) for reaction in reactions])
+        return None if wait is None else int(wait) / 1000
+
+    async def waiting(self, reactions: Collection[str]) -> int:
+        database = self.database
+        ((count,),) = await database.read(inbox.SQL.waiting, database.now, [escape(reaction) for reaction in reactions])
+        return int(count)
+
+    async def receipt(self, reaction: str, id: str) -> bytes | None:
+        found = await self.database.read(inbox.SQL.receipt, escape(reaction), escape(id))
+        return found[0][0] if found else None
+
+    async def lease_buckets(self, token: str, lease: float) -> list[int]:
+        async with self._alone(durable=False) as access:
+            await inbox.free_orphans(*access)
+            return await outbox.lease(*access, token, lease)
+
+    async def release_buckets(self, token: str) -> None:
+        await self.database.read(outbox.SQL.release, named(token))
+
+    async def outbox(self, buckets: Collection[int], limit: int) -> list[OutboxRow]:
+        return await outbox.oldest(self.database, buckets, limit)
+
+    async def published(self, seqs: Sequence[int]) -> None:
+        if seqs:
+            async with self._alone(durable=False) as (database, connection):
+                await database.run(connection, outbox.SQL.published, list(seqs))
+
+    async def unpublishable(self, row: OutboxRow, reason: str) -> None:
+        async with self._alone(durable=True) as access:
+            await outbox.bury(*access, row, reason)
+
+    async def purge(self, older_than: float, limit: int) -> int:
+        database = self.database
+        ((deleted,),) = await database.read(inbox.SQL.purge, database.now, round(older_than * 1000), limit)
+        return int(deleted)
+
+    async def status(self) -> StoreStatus:
+        database = self.database
+        ((waiting, age, *counts),) = await database.read(outbox.SQL.status, database.now)
+        return StoreStatus(waiting, None if age is None else max(0.0, int(age) / 1000), *counts)
+
+    async def fates(self, ids: Collection[str]) -> list[InboxRow]:
+        return [inbox.row(found) for found in await self.database.read(inbox.SQL.fates, [escape(id) for id in ids])]
+
+    async def dead(self, which: DeadFilter, limit: int | None = None) -> list[InboxRow]:
+        values = (which.reaction, which.id, which.error, which.place, which.text, which.exhausted, limit)
+        return [inbox.row(found) for found in await self.database.read(inbox.SQL.dead, *values)]
+
+    async def retry_dead(self, rows: Sequence[InboxRow], *, force: bool = False) -> int:
+        async with self._alone(durable=True) as access:
+            return sum(
+                [
+                    await outbox.unbury(*access, row) if row.reaction == RELAY else await inbox.retry(*access, row, force=force)
+                    for row in _sorted(rows)
+                ]
+            )
+
+    async def discard_dead(self, rows: Sequence[InboxRow], reason: str) -> int:
+        async with self._alone(durable=True) as access:
+            return sum([await inbox.discard(*access, row, reason) for row in _sorted(rows)])
+
+
+def _sorted(rows: Sequence[InboxRow]) -> list[InboxRow]:
+    """In the order in which everybody takes the locks of their queues."""
+    return sorted(rows, key=lambda row: inbox.lock_of((row.reaction, row.key)))

@@ -1,0 +1,50 @@
+"""What all stores know of inbox rows: which states keep the event, which are settled, and who claims."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from farandole.process import is_dead, process_name
+from farandole.stores.base import InboxRow
+
+__all__ = ["BUCKETS", "KEPT", "RELAY", "SETTLED", "inbox_row", "is_orphaned", "named", "share_of"]
+
+BUCKETS = 64
+"""Messages of one key share a bucket; a bucket has one relay at a time, so that they stay in order."""
+
+RELAY = "(relay)"
+
+KEPT = frozenset({"parked", "claimed", "dead", "exhausted"})
+"""States in which a row keeps its event; the others are marks."""
+
+SETTLED = frozenset({"done", "skipped", "exhausted"})
+"""States in which nothing more happens: such rows are purged in time."""
+
+
+def named(token: str) -> str:
+    """A token that says which process holds it, so that others can tell when that one died."""
+    return f"{token} {process_name()}"
+
+
+def is_orphaned(token: str) -> bool:
+    """Whether the process that held this token certainly died."""
+    return is_dead(token.partition(" ")[2])
+
+
+def inbox_row(values: Sequence[Any]) -> InboxRow:
+    """An `InboxRow` of the columns that statements select."""
+    reaction, id_, key, topic, body, state, attempts, due, blocks, reason, place, error, token, seq, handled_at = values
+    return InboxRow(
+        reaction=reaction, id=id_, key=key or "", topic=topic or "", body=body or b"", state=state, attempts=attempts or 0,
+        due=None if due is None else due / 1000, blocks=bool(blocks), reason=reason, place=place, error=error, token=token,
+        seq=seq, handled_at=handled_at / 1000,
+    )  # fmt: skip
+
+
+def share_of(mine: Sequence[int], others: Sequence[Sequence[int]]) -> list[int]:
+    """The buckets of a relay: its own, and free ones up to a fair share; beyond the share it lets go."""
+    taken = {bucket for held in others for bucket in held}
+    share = -(-BUCKETS // (len(others) + 1))
+    free = [bucket for bucket in range(BUCKETS) if bucket not in taken and bucket not in mine]
+    return sorted([*mine, *free][:share])
