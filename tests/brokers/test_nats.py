@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,14 @@ from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 from tests.brokers.conftest import vanish_from_log
 from tests.brokers.own_server import free_port, serving
+from tests.brokers.restarts import RestartSuite
 from tests.servers import server
 
 from farandole.brokers import open_broker
 from farandole.brokers.base import Broker, Subscription
+from farandole.brokers.nats import NatsBroker
 from farandole.errors import BrokerError, ConfigurationError
 from farandole.model.envelope import Message, decode
-from farandole.testing.conformance_broker import BrokerSuite
 from farandole.world import World
 
 pytestmark = [pytest.mark.servers, pytest.mark.real_time]
@@ -60,8 +61,10 @@ def url() -> Iterator[str]:
     asyncio.run(forget())
 
 
-class TestConformance(BrokerSuite):
+class TestConformance(RestartSuite):
+    server = "nats"
     quiet = 0.7
+    lease = 12.0
 
     @pytest.fixture(autouse=True)
     def _place(self, url: str) -> None:
@@ -72,6 +75,18 @@ class TestConformance(BrokerSuite):
 
     async def die(self, broker: Broker) -> None:
         vanish_from_log(broker)
+
+    async def refuse_some(self, broker: Broker, messages: Sequence[Message]) -> None:
+        """Each goes once to where no stream listens: the server says so."""
+        assert isinstance(broker, NatsBroker)
+        publish, refused = broker.client.publish, {message.id for message in messages}
+
+        async def astray(subject: str, body: bytes, reply: str = "", headers: Any = None) -> None:
+            id = (headers or {}).get("Nats-Msg-Id")
+            await publish("nowhere" if id in refused else subject, body, reply, headers)
+            refused.discard(id)
+
+        broker.client.publish = astray
 
 
 @asynccontextmanager

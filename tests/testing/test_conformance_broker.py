@@ -168,6 +168,14 @@ class FailsWhole(Frail):
         return [PublishResult("not now")] * len(batch) if any(result.error for result in results) else results
 
 
+class StoresAndRaises(Frail):
+    async def publish(self, batch: Sequence[Message]) -> Sequence[PublishResult]:
+        results = await super().publish(batch)
+        if any(result.error for result in results):
+            raise BrokerError("not now")
+        return results
+
+
 class GivesUpForGood(Frail):
     async def publish(self, batch: Sequence[Message]) -> Sequence[PublishResult]:
         return [PublishResult(r.error, permanent=r.error is not None) for r in await super().publish(batch)]
@@ -386,6 +394,7 @@ MISTAKES: list[tuple[type[Frail], str]] = [
     (Overtakes, "test_a_whole_batch_that_may_be_tried_again_comes_once_and_in_order"),
     (HidesFailures, "test_a_message_that_may_be_tried_again_is_overtaken_by_none_of_its_key"),
     (FailsWhole, "test_a_message_that_may_be_tried_again_is_overtaken_by_none_of_its_key"),
+    (StoresAndRaises, "test_a_message_that_may_be_tried_again_is_overtaken_by_none_of_its_key"),
     (GivesUpForGood, "test_a_message_that_may_be_tried_again_is_overtaken_by_none_of_its_key"),
     (NeverCloses, "test_closing_twice_is_fine_and_use_after_it_is_not"),
     (LosesWhatIsClosing, "test_what_a_closing_publisher_reported_is_there"),

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 import msgspec
 
 from farandole.brokers.base import Broker, Capabilities, Delivery, PublishResult
-from farandole.brokers.checks import partition_count, retention_seconds, too_large
+from farandole.brokers.checks import partition_count, refused, retention_seconds
 from farandole.brokers.cloudevents import MODES
 from farandole.brokers.members import Group
 from farandole.brokers.nats_feed import HEADERS, Feeds, escaped
@@ -98,7 +98,7 @@ class NatsBroker(LogBroker):
         self._streams: set[str] = set()
         self._feeds: dict[LogConsumer, Feeds] = {}
         self._own: dict[tuple[str, str], dict[Key, Mark]] = {}
-        self._acks: dict[bytes | str, asyncio.Future[Any]] = {}
+        self._acks: dict[str, asyncio.Future[Any]] = {}
         self._inbox = ""
         self._number = 0
         self._telling: set[asyncio.Task[None]] = set()
@@ -240,55 +240,57 @@ class NatsBroker(LogBroker):
     # ---- publishing
 
     async def send(self, batch: Sequence[Message]) -> Sequence[PublishResult]:
+        """In waves with at most one message of each key, so that none follows one which the server did not take: a stream that is full, or
+        changes its leader, refuses one and takes the next.
+        """
         results: list[PublishResult] = [_PUBLISHED] * len(batch)
-        waiting: list[tuple[int, asyncio.Future[Any], str]] = []
-        names = {topic: await self.stream(topic) for topic in {message.topic for message in batch}}
+        lines: dict[tuple[str, str], list[int]] = {}
+        for index, message in enumerate(batch):
+            refusal = refused(message, self.capabilities.max_bytes)
+            if refusal is None:
+                lines.setdefault((message.topic, message.key), []).append(index)
+            else:
+                results[index] = refusal
+        names = {topic: await self.stream(topic) for topic in {topic for topic, _ in lines}}
         if not self.client.is_connected:
             raise BrokerError(f"{self.name} is away; nothing was published")
-        loop, publish, largest = asyncio.get_running_loop(), self.client.publish, self.capabilities.max_bytes
-        for index, message in enumerate(batch):
-            refusal = too_large(message, largest)
-            if refusal is not None:
-                results[index] = refusal
-                continue
+        turn = 0
+        while lines:
+            await self._send_wave(batch, [line[turn] for line in lines.values()], names, results)
+            for line in lines.values():
+                if results[line[turn]].error and not results[line[turn]].permanent:
+                    for behind in line[turn + 1 :]:
+                        results[behind] = PublishResult(f"{self.name}: an earlier message of its key failed")
+                    del line[turn + 1 :]
+            turn += 1
+            lines = {key: line for key, line in lines.items() if len(line) > turn}
+        return results
+
+    async def _send_wave(
+        self, batch: Sequence[Message], wave: Sequence[int], names: Mapping[str, str], results: list[PublishResult]
+    ) -> None:
+        """Publish these at once, and wait until the server confirmed or refused each."""
+        loop, publish = asyncio.get_running_loop(), self.client.publish
+        waiting: dict[str, asyncio.Future[Any]] = {}
+        for index in wave:
+            message = batch[index]
             headers, body = HEADERS.write(message, self._mode)
             headers["Nats-Msg-Id"] = headers.get("farandole-id") or headers["ce-id"]
             self._number += 1
             reply = f"{self._inbox}.{self._number}"
-            self._acks[reply] = answer = loop.create_future()
-            waiting.append((index, answer, reply))
+            self._acks[reply] = waiting[reply] = answer = loop.create_future()
             try:
                 await publish(f"{names[message.topic]}.{partition_of(message.key, self.partitions)}", body, reply, headers)
             except Exception as error:
-                answer.set_exception(error)
-                break
-        await self._confirm(batch, results, waiting)
-        return results
-
-    async def _confirm(
-        self, batch: Sequence[Message], results: list[PublishResult], waiting: Sequence[tuple[int, asyncio.Future[Any], str]]
-    ) -> None:
-        """One connection carries all in order, and the server stores them so: after one that failed since the wire or the disk did, no later
-        one of the batch is stored.
-        """
-        answers = [answer for _, answer, _ in waiting]
-        if answers:
-            await asyncio.wait(answers, timeout=_PATIENCE)
-        done = {index for index, _, _ in waiting}
-        for index, answer, reply in waiting:
+                answer.set_result(str(error) or type(error).__name__)
+        await asyncio.wait(waiting.values(), timeout=_PATIENCE)
+        for index, (reply, answer) in zip(wave, waiting.items(), strict=True):
             self._acks.pop(reply, None)
             if not answer.done():
                 answer.cancel()
                 results[index] = PublishResult(f"{self.name} did not confirm {batch[index].id} in {_PATIENCE:g} s")
-            elif (error := answer.exception()) is not None:
-                results[index] = PublishResult(f"{self.name}: {error}")
-            elif (refused := answer.result()) is not None:
-                results[index] = PublishResult(
-                    f"{self.name} refused {batch[index].id}: {refused}", permanent="exceeds" in refused
-                )
-        for index in range(len(batch)):
-            if index not in done and results[index] is _PUBLISHED:
-                results[index] = PublishResult(f"{self.name}: an earlier message of the batch failed")
+            elif (why := answer.result()) is not None:
+                results[index] = PublishResult(f"{self.name} refused {batch[index].id}: {why}", permanent="exceeds" in why)
 
     async def _acknowledged(self, message: Any) -> None:
         answer = self._acks.pop(message.subject, None)

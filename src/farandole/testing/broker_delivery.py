@@ -53,6 +53,7 @@ class DeliveryCases(BrokerCases):
         async with self.scene() as (scene, broker):
             await scene.begin(broker)
             sent = [Message(scene.topic, odd, f"{n} {odd}", f"T{odd}", b"%d" % n) for n, odd in enumerate(ODD)]
+            sent.append(Message(f"{scene.topic}-\ud800", "k", "nowhere", "T", b"no topic"))
             plain = scene.messages(len(sent))
             batch = [message for pair in zip(sent, plain, strict=True) for message in pair]
             results = await broker.publish(batch)

@@ -148,7 +148,9 @@ class BrokerCases(Suite):
 
     @hook
     async def refuse_some(self, broker: Broker, messages: Sequence[Message]) -> None:
-        """Let the next attempt of `broker` to publish each of these fail as one that may be tried again. Override it where you can."""
+        """Let the next attempt of `broker` to publish each of these fail as one that may be tried again; or the first attempt to publish
+        any, where a batch fails as a whole. Override it where you can.
+        """
         raise NotImplementedError
 
     async def tidy(self, scene: Scene) -> None:
