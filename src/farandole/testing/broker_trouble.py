@@ -199,7 +199,9 @@ class Story:
         """What came again though its publish was confirmed, and so was its acknowledgement, far from any restart."""
         found = []
         for id, times in again.items():
-            shaken = sum(any(begins <= end and since <= ends for begins, ends in self.restarts) for since, end in self._held[id])
+            shaken = sum(
+                any(begins <= end and since <= ends for begins, ends in self.restarts) for since, end in self._held.get(id, ())
+            )
             reasons = self._unconfirmed[id] + self._unsettled[id] + shaken
             if times > reasons:
                 found.append(Finding("repeated", f"{id} came again {times} times, and there are {reasons} reasons for it", (id,)))
