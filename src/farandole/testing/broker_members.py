@@ -37,6 +37,7 @@ class MemberCases(BrokerCases):
 
     async def test_order_per_key_survives_members_that_come_and_go(self) -> None:
         async with self.scene("assigns_partitions") as (scene, broker):
+            await scene.begin(broker)
             sent = scene.messages(self.scaled(2000, 400), keys=200)
             settled: list[Delivery] = []
             handles = [broker, await scene.broker()]
