@@ -85,18 +85,23 @@ class TroubleCases(BrokerCases):
             sent = [scene.messages(total // 4, keys=25, mark=f"{n} ") for n in range(4)]
             publishing = [asyncio.create_task(story.publish(messages)) for messages in sent]
             everything = [message for some in sent for message in some]
-            for part in (1, 2):
-                await story.until(part * len(everything) // 3, [*workers, *publishing])
-                begins = scene.world.monotonic() - self.shaken[0]
-                await self.restart()
-                story.restarts.append((begins, scene.world.monotonic() + self.shaken[1]))
-            await story.until(len(everything), [*workers, *publishing])
-            await asyncio.gather(*publishing)
-            fresh = await scene.broker()
-            await scene.settled(fresh, scene.of())
-            await scene.world.sleep(self.quiet)
-            story.over = True
-            await asyncio.gather(*workers)
+            try:
+                for part in (1, 2):
+                    await story.until(part * len(everything) // 3, [*workers, *publishing])
+                    begins = scene.world.monotonic() - self.shaken[0]
+                    await self.restart()
+                    story.restarts.append((begins, scene.world.monotonic() + self.shaken[1]))
+                await story.until(len(everything), [*workers, *publishing])
+                await asyncio.gather(*publishing)
+                fresh = await scene.broker()
+                await scene.settled(fresh, scene.of())
+                await scene.world.sleep(self.quiet)
+                story.over = True
+                await asyncio.gather(*workers)
+            finally:  # they would open brokers for ever
+                for task in (*workers, *publishing):
+                    task.cancel()
+                await asyncio.gather(*workers, *publishing, return_exceptions=True)
             came = story.came
             again = {id: count - 1 for id, count in Counter(ids(came)).items() if count > 1}
             _log.info("%d messages, two restarts: %d came again", len(everything), sum(again.values()))
