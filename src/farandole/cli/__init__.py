@@ -86,7 +86,8 @@ def _run_command(name: str, tokens: list[str]) -> int:
 
     import cyclopts
 
-    module = import_module(f"farandole.cli.{name}")
+    file = name.replace("-", "_")
+    module = import_module(f"farandole.cli.{file}")
     plain = cyclopts.Parameter(negative=(), show_default=False)  # no --no-json, no "[default: False]"
     app = cyclopts.App(name=f"farandole {name}", version_flags=(), default_parameter=plain, suppress_keyboard_interrupt=False)
     if hasattr(module, "COMMANDS"):  # it has commands of its own
@@ -94,7 +95,7 @@ def _run_command(name: str, tokens: list[str]) -> int:
             app.command(function, name=word)
         app.help = module.__doc__
     else:
-        app.default(getattr(module, name))
+        app.default(getattr(module, file))
     try:
         result = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except cyclopts.CycloptsError as error:
