@@ -16,7 +16,7 @@ VALUES = {
     "reopen": (NOW, 1, "parked", 1, "", "", "", R, "1", "t", 1, True), "promote": (NOW, R, "k"), "due": (NOW, TEXTS, 10),
     "next_due": (NOW, TEXTS), "take": (NOW, "t", 1000, TEXTS, TEXTS), "claimers": (), "abandon": (NOW, "t"),
     "extend": (NOW, 1000, TEXTS, TEXTS, TEXTS), "give_back": (NOW, TEXTS, TEXTS, TEXTS), "waiting": (NOW, TEXTS),
-    "keep_receipt": (b"", R, "1"), "receipt": (R, "1"), "purge": (NOW, 1000, 100), "retry": (NOW, R, "1", False),
+    "keep_receipt": (b"", R, "1"), "receipt": (R, "1"), "purge": (NOW, 1000, 100, 0), "retry": (NOW, R, "1", False),
     "discard": (NOW, 1, "", R, "1"), "bury": (NOW, "1", "k", "t", b"", ""), "unbury": ("1",), "fates": (TEXTS,),
     "dead": (None, None, None, None, None, None, None, None, False, 100), "edit": (NOW, b"", R, "1", b"", "ada", ""),
     "edits_of": ("1",), "forget_edits": (NOW, 1000, 100),
