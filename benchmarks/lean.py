@@ -15,7 +15,7 @@ from typing import Any
 from zlib import crc32
 
 import msgspec
-from benchmarks.by_hand import Wired, caused, encode, read
+from benchmarks.by_hand import Emits, encode, read
 from benchmarks.clock import Pace, Stopwatch
 from benchmarks.shop import WRITE, OrderPlaced, OrderShipped, PaymentCompleted, StockReserved
 
@@ -47,7 +47,7 @@ class Service:
         self.name, self.reaction, self.topic = name, f"{name}.{reaction}", f"bench.{owner}"
         self.decode = msgspec.json.Decoder(takes).decode
         self.emits = emits
-        self.out = f"bench.{name}", f"/bench/{name}", f"bench.{emits.__name__}.v1" if emits else ""
+        self.out = f"bench.{name}", Emits(self.reaction, f"/bench/{name}", f"bench.{emits.__name__}.v1" if emits else "")
         self.db = connect(folder / f"{name}.db", TABLES + WORK)
         self.seen = 0
 
@@ -106,7 +106,7 @@ class Lean:
         if not found:
             return 0
         db, name, emits = service.db, service.reaction, service.emits
-        topic, source, kind = service.out
+        topic, out_of = service.out
         envelopes = [read(body) for _, body in found]
         out, now, stamp = [], datetime.now(UTC), int(time.time() * 1000)
         db.execute(f"PRAGMA synchronous = {self.level}")
@@ -119,14 +119,8 @@ class Lean:
             key = event.order_id
             db.execute(WRITE, (key, event.cents))
             if emits is not None:
-                id = caused(envelope.id, f"{name}\n{envelope.id}\n0")
-                body = encode(
-                    Wired(
-                        "1.0", id, source, kind, now, "application/json",
-                        envelope.correlationid, envelope.id, key, envelope.depth + 1, emits(order_id=key, cents=event.cents),
-                    )
-                )  # fmt: skip
-                out.append((crc32(key.encode()) % 64, topic, key, id, kind, body, stamp))
+                id, body = out_of.message(envelope, key, emits(order_id=key, cents=event.cents), now)
+                out.append((crc32(key.encode()) % 64, topic, key, id, out_of.type, body, stamp))
         if out:
             db.executemany(EMIT, out)
         db.execute("COMMIT")

@@ -8,7 +8,7 @@ import platform
 import sqlite3
 from typing import Any
 
-__all__ = ["machine", "report"]
+__all__ = ["left_out", "machine", "report"]
 
 
 def report(name: str, **figures: Any) -> None:
@@ -19,3 +19,12 @@ def report(name: str, **figures: Any) -> None:
 def machine(**more: Any) -> None:
     """Print what the figures depend on."""
     report("the machine", python=platform.python_version(), sqlite=sqlite3.sqlite_version, processors=os.cpu_count(), **more)
+
+
+def left_out(what: str, *servers: str) -> None:
+    """Print that a benchmark was not made, and how to make it."""
+    report(
+        f"{what}: left out",
+        needs=", ".join(f"FARANDOLE_{server.upper()}" for server in servers),
+        type=f'scripts/servers up {" ".join(servers)}; eval "$(scripts/servers env)"',
+    )
