@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from statistics import median
 from typing import Any, NamedTuple
 
-__all__ = ["Meter", "Pace", "Stopwatch", "compared"]
+__all__ = ["Goal", "Meter", "Pace", "Stopwatch", "compared"]
 
 
 class Pace(NamedTuple):
@@ -27,6 +28,27 @@ class Stopwatch:
         """The pace of so many since the beginning."""
         wall, cpu = time.perf_counter() - self._begun[0], time.process_time() - self._begun[1]
         return Pace(count / wall, cpu / count * 1e6)
+
+
+class Goal:
+    """Counts, and lets others wait for a number."""
+
+    def __init__(self) -> None:
+        self._count = self._wanted = 0
+        self._reached = asyncio.Event()
+
+    def add(self, more: int) -> None:
+        """So many more."""
+        self._count += more
+        if self._count >= self._wanted:
+            self._reached.set()
+
+    async def until(self, more: int) -> None:
+        """Wait until there are so many more than when this was last waited for."""
+        self._wanted += more
+        if self._count < self._wanted:
+            self._reached.clear()
+            await self._reached.wait()
 
 
 class Meter:

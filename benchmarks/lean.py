@@ -17,7 +17,7 @@ from zlib import crc32
 import msgspec
 from benchmarks.by_hand import Emits, encode, read
 from benchmarks.clock import Pace, Stopwatch
-from benchmarks.shop import WRITE, OrderPlaced, OrderShipped, PaymentCompleted, StockReserved
+from benchmarks.shop import CHAIN, WRITE, Step
 
 import farandole.stores.sqlite as store
 from farandole.brokers.sqlite_file import _MIGRATIONS as LOG_TABLES
@@ -41,12 +41,13 @@ PUBLISHED = "DELETE FROM farandole_outbox WHERE seq IN (SELECT value FROM json_e
 
 
 class Service:
-    """A service's connection and position; `emits` is None for the last."""
+    """A service's connection and position."""
 
-    def __init__(self, folder: Path, name: str, reaction: str, owner: str, takes: Any, emits: Any) -> None:
+    def __init__(self, folder: Path, step: Step) -> None:
+        name, reaction, owner, takes, emits = step
         self.name, self.reaction, self.topic = name, f"{name}.{reaction}", f"bench.{owner}"
         self.decode = msgspec.json.Decoder(takes).decode
-        self.emits = emits
+        self.emits: Any = emits
         self.out = f"bench.{name}", Emits(self.reaction, f"/bench/{name}", f"bench.{emits.__name__}.v1" if emits else "")
         self.db = connect(folder / f"{name}.db", TABLES + WORK)
         self.seen = 0
@@ -67,12 +68,7 @@ class Lean:
         folder.mkdir()
         self.level = "FULL" if full else "NORMAL"
         self.log = connect(folder / "broker.db", LOG_TABLES[0])
-        self.services = [
-            Service(folder, "payments", "charge", "orders", OrderPlaced, PaymentCompleted),
-            Service(folder, "stock", "reserve", "payments", PaymentCompleted, StockReserved),
-            Service(folder, "shipping", "ship", "stock", StockReserved, OrderShipped),
-            Service(folder, "orders", "confirm", "shipping", OrderShipped, None),
-        ]
+        self.services = [Service(folder, step) for step in CHAIN]
         for service in self.services:
             self.log.execute("INSERT INTO broker_positions VALUES (?, ?, 0, 0, 0, 0)", (service.name, service.topic))
 
