@@ -1,12 +1,13 @@
 """The chain on NATS and PostgreSQL written by hand, as well as it goes: asyncpg and nats-py, batches of 100, inbox and outbox in one statement each.
 
-Same tables and CloudEvents as Farandole's, same order: fetch, one transaction, acknowledge (one acknowledgement for the batch), wake the relay, which
+Same tables and CloudEvents as Farandole's, same order: take what has come (a push consumer: nats-py's fetch lingers for a full batch), one transaction, acknowledge (one acknowledgement for the batch), wake the relay, which
 publishes a window at once and deletes it. No partitions, leases, retries, shutdown or second process.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -94,21 +95,28 @@ class _Service:
         self.emits: Any = emits
         self.out = Emits(self.reaction, f"/bench/{name}", f"bench.{emits.__name__}.v1" if emits else "")
         self.streams, self.goal, self.together = streams, goal, together
-        self.woken = asyncio.Event()
+        self.woken, self.here = asyncio.Event(), asyncio.Event()
+        self.waiting = deque[Any]()
 
     async def open(self, where: dict[str, Any]) -> None:
         self.work, self.relay = await asyncpg.connect(**where), await asyncpg.connect(**where)
         await self.relay.execute("SET synchronous_commit = off")  # what is deleted twice does no harm
-        self.subscription = await self.streams.jetstream.pull_subscribe(
-            self.streams.subject(self.owner), self.name, config=ConsumerConfig(ack_policy=AckPolicy.ALL, max_ack_pending=10_000)
+        how = ConsumerConfig(ack_policy=AckPolicy.ALL, max_ack_pending=10 * BATCH)
+        await self.streams.jetstream.subscribe(
+            self.streams.subject(self.owner), durable=self.name, cb=self.came, manual_ack=True, config=how
         )
 
+    async def came(self, message: Any) -> None:
+        self.waiting.append(message)
+        self.here.set()
+
     async def consume(self) -> None:
+        waiting = self.waiting
         while True:
-            try:
-                found = await self.subscription.fetch(BATCH, timeout=1)
-            except TimeoutError:  # nothing came
-                continue
+            await self.here.wait()
+            found = [waiting.popleft() for _ in range(min(BATCH, len(waiting)))]
+            if not waiting:
+                self.here.clear()
             count = await self.step([read(message.data) for message in found])
             await found[-1].ack()
             if self.emits is None:
