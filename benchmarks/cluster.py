@@ -72,12 +72,13 @@ def pace(side: str) -> Pace:
     return asyncio.run(run())
 
 
-async def forget(broker: str, database: str, name: str) -> None:
+async def forget(broker: str, database: str | None, name: str) -> None:
     """Delete what a run left behind."""
-    connection = await asyncpg.connect(database)
-    for (schema,) in await connection.fetch("SELECT nspname FROM pg_namespace WHERE starts_with(nspname, $1)", name):
-        await connection.execute(f'DROP SCHEMA "{schema}" CASCADE')
-    await connection.close()
+    if database is not None:
+        connection = await asyncpg.connect(database)
+        for (schema,) in await connection.fetch("SELECT nspname FROM pg_namespace WHERE starts_with(nspname, $1)", name):
+            await connection.execute(f'DROP SCHEMA "{schema}" CASCADE')
+        await connection.close()
     client = await nats.connect(broker)
     jetstream = client.jetstream()
     for stream in await jetstream.streams_info():
