@@ -16,8 +16,8 @@ from typing import Any, Self
 from benchmarks.clock import Meter, Pace, compared
 from benchmarks.faststream_clients import FASTSTREAM
 from benchmarks.overhead import Forgetful, OrderPlaced, PaymentCompleted, charge, make
-from benchmarks.raw_clients import RAW, WINDOW
-from benchmarks.report import left_out, report
+from benchmarks.raw_clients import RAW, WINDOW, Clients
+from benchmarks.report import has_rival, left_out, report
 
 from farandole.brokers import open_broker
 from farandole.brokers.base import BeginsGroups, Broker, Delivery, Subscription
@@ -101,33 +101,32 @@ async def farandole(url: str, deliveries: Sequence[Delivery], topic: str, *, pub
     return meter.pace
 
 
-def measure(name: str, url: str, *, publish: bool) -> None:
-    """Rounds of all three in turn."""
+def measure(name: str, url: str, others: Sequence[Clients], *, publish: bool) -> None:
+    """Rounds of all in turn."""
     deliveries = make()[: COUNTS[name] // (FEWER if publish else 1)]
     bodies = [delivery.body for delivery in deliveries]
     found = []
     for _ in range(ROUNDS):
         one = asyncio.run(farandole(url, deliveries, f"bench-{secrets.token_hex(4)}", publish=publish))
-        others = [
-            asyncio.run(side[name](url, bodies, f"bench-{secrets.token_hex(4)}", publish=publish)) for side in (RAW, FASTSTREAM)
-        ]
-        found.append((one, *others))
+        rest = [asyncio.run(side[name](url, bodies, f"bench-{secrets.token_hex(4)}", publish=publish)) for side in others]
+        found.append((one, *rest))
     report(
         f"{'consume and publish' if publish else 'consume'} through {name}, batches of 100",
-        **compared(found, ("farandole", "raw", "faststream"), of="events"),
+        **compared(found, ("farandole", "raw", "faststream")[: 1 + len(others)], of="events"),
         target=None if publish else TARGETS[name],
     )
 
 
 def main() -> None:
     """Each broker that the environment names."""
+    others = (RAW, FASTSTREAM) if has_rival() else (RAW,)
     for name in RAW:
         url = os.environ.get(f"FARANDOLE_{name.upper()}")
         if url is None:
             left_out(f"brokers: {name}", name)
             continue
         for publish in (False, True):
-            measure(name, url, publish=publish)
+            measure(name, url, others, publish=publish)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from benchmarks.clock import Pace, Stopwatch, compared
 from benchmarks.cluster_by_hand import by_hand
 from benchmarks.cluster_faststream import faststream
 from benchmarks.hosted import Hosted, hosted_at
-from benchmarks.report import left_out, report
+from benchmarks.report import has_rival, left_out, report
 from benchmarks.shop import ON_POSTGRES, starts
 
 ROUNDS, WARM = 3, 100
@@ -99,8 +99,9 @@ def main() -> None:
     if {"FARANDOLE_NATS", "FARANDOLE_POSTGRES"} - os.environ.keys():
         left_out("chain of 4 on NATS and PostgreSQL", "nats", "postgres")
         return
+    rival = has_rival()
     for what, sides in COMPARED:
-        measure(what, sides)
+        measure(what, [side for side in sides if rival or not side.startswith("faststream")])
 
 
 if __name__ == "__main__":

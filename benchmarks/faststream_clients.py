@@ -13,11 +13,9 @@ from contextlib import suppress
 from typing import Any
 
 from benchmarks.clock import Meter, Pace
-from benchmarks.raw_clients import BATCH, WINDOW, answers, look
+from benchmarks.raw_clients import BATCH, WINDOW, Clients, answers, look
 
 __all__ = ["FASTSTREAM"]
-
-Send = Callable[[str, list[bytes]], Awaitable[Any]]
 
 
 class Handler:
@@ -200,4 +198,4 @@ async def forget_queues(url: str, *names: str) -> None:
     await connection.close()
 
 
-FASTSTREAM: dict[str, Callable[..., Awaitable[Pace]]] = {"nats": nats, "redis": redis, "kafka": kafka, "rabbitmq": rabbitmq}
+FASTSTREAM: Clients = {"nats": nats, "redis": redis, "kafka": kafka, "rabbitmq": rabbitmq}

@@ -18,8 +18,10 @@ from benchmarks.by_hand import Emits, read
 from benchmarks.clock import Meter, Pace
 from benchmarks.overhead import OrderPlaced, charge
 
-__all__ = ["BATCH", "RAW", "answers", "look"]
+__all__ = ["BATCH", "RAW", "WINDOW", "Clients", "answers", "look"]
 
+Clients = dict[str, Callable[..., Awaitable[Pace]]]
+"""By broker: what measures it, from its URL, the events' bodies, a name, and whether to publish."""
 BATCH, WINDOW = 100, 500
 
 _decoders = {"shop.OrderPlaced.v1": msgspec.json.Decoder(OrderPlaced).decode}
@@ -182,4 +184,4 @@ async def rabbitmq(url: str, bodies: list[bytes], topic: str, *, publish: bool) 
     return meter.pace
 
 
-RAW: dict[str, Callable[..., Awaitable[Pace]]] = {"nats": nats, "redis": redis, "kafka": kafka, "rabbitmq": rabbitmq}
+RAW: Clients = {"nats": nats, "redis": redis, "kafka": kafka, "rabbitmq": rabbitmq}

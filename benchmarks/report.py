@@ -6,9 +6,10 @@ import json
 import os
 import platform
 import sqlite3
+from importlib.util import find_spec
 from typing import Any
 
-__all__ = ["left_out", "machine", "report"]
+__all__ = ["has_rival", "left_out", "machine", "report"]
 
 
 def report(name: str, **figures: Any) -> None:
@@ -19,6 +20,14 @@ def report(name: str, **figures: Any) -> None:
 def machine(**more: Any) -> None:
     """Print what the figures depend on."""
     report("the machine", python=platform.python_version(), sqlite=sqlite3.sqlite_version, processors=os.cpu_count(), **more)
+
+
+def has_rival() -> bool:
+    """Whether FastStream is here; prints what to type where it is not."""
+    found = find_spec("faststream") is not None
+    if not found:
+        report("FastStream: left out", type='pip install "faststream[confluent,nats,rabbit,redis]"')
+    return found
 
 
 def left_out(what: str, *servers: str) -> None:
