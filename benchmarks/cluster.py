@@ -34,14 +34,14 @@ async def farandole(broker: str, database: str, name: str, *, kind: str) -> Asyn
 
 
 SIDES: dict[str, tuple[Open, int]] = {
-    "farandole": (partial(farandole, kind="asyncpg"), 2000),
-    "farandole_session": (partial(farandole, kind="orm"), 2000),
-    "by_hand": (by_hand, 2000),
-    "by_hand_one_statement": (partial(by_hand, together=True), 2000),
-    "faststream_batch": (partial(faststream, driver="asyncpg", batch=True), 1000),
-    "faststream_batch_session": (partial(faststream, driver="session", batch=True), 1000),
-    "faststream": (partial(faststream, driver="asyncpg", batch=False), 300),
-    "faststream_session": (partial(faststream, driver="session", batch=False), 300),
+    "farandole": (partial(farandole, kind="asyncpg"), 1000),
+    "farandole_session": (partial(farandole, kind="orm"), 1000),
+    "by_hand": (by_hand, 1000),
+    "by_hand_one_statement": (partial(by_hand, together=True), 1000),
+    "faststream_batch": (partial(faststream, driver="asyncpg", batch=True), 500),
+    "faststream_batch_session": (partial(faststream, driver="session", batch=True), 500),
+    "faststream": (partial(faststream, driver="asyncpg", batch=False), 200),
+    "faststream_session": (partial(faststream, driver="session", batch=False), 200),
 }
 """How to run a side, and how many workflows through it: of slow ones fewer."""
 COMPARED = (

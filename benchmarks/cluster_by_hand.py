@@ -18,6 +18,7 @@ import msgspec
 import nats
 from benchmarks.by_hand import Emits, read
 from benchmarks.clock import Goal
+from benchmarks.raw_clients import PATIENCE
 from benchmarks.shop import CHAIN, WRITE_POSTGRES, Base, Step
 from nats.js.api import AckPolicy, ConsumerConfig
 
@@ -46,7 +47,7 @@ class Streams:
     """One JetStream stream with a subject per service."""
 
     def __init__(self, client: Any, name: str) -> None:
-        self.jetstream = client.jetstream()
+        self.jetstream = client.jetstream(timeout=PATIENCE)
         self.name = name
 
     def subject(self, owner: str) -> str:

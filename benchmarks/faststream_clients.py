@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from benchmarks.clock import Meter, Pace
-from benchmarks.raw_clients import BATCH, WINDOW, Clients, answers, look
+from benchmarks.raw_clients import BATCH, PATIENCE, WINDOW, Clients, answers, look
 
 __all__ = ["FASTSTREAM"]
 
@@ -65,7 +65,7 @@ async def nats(url: str, bodies: list[bytes], topic: str, *, publish: bool) -> P
     stream = JStream(name=topic, subjects=[f"{topic}.*"])
 
     async def send(name: str, some: list[bytes]) -> None:
-        await asyncio.gather(*(broker.publish(body, f"{topic}.{name}", stream=topic) for body in some))
+        await asyncio.gather(*(broker.publish(body, f"{topic}.{name}", stream=topic, timeout=PATIENCE) for body in some))
 
     async def answer(some: list[bytes]) -> None:
         await send("out", some)

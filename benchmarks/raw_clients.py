@@ -18,11 +18,13 @@ from benchmarks.by_hand import Emits, read
 from benchmarks.clock import Meter, Pace
 from benchmarks.overhead import OrderPlaced, charge
 
-__all__ = ["BATCH", "RAW", "WINDOW", "Clients", "answers", "look"]
+__all__ = ["BATCH", "PATIENCE", "RAW", "WINDOW", "Clients", "answers", "look"]
 
 Clients = dict[str, Callable[..., Awaitable[Pace]]]
 """By broker: what measures it, from its URL, the events' bodies, a name, and whether to publish."""
 BATCH, WINDOW = 100, 500
+PATIENCE = 30.0
+"""Seconds for a confirmation: a busy machine must not end a benchmark."""
 
 _decoders = {"shop.OrderPlaced.v1": msgspec.json.Decoder(OrderPlaced).decode}
 _emits = Emits("payments.charge", "/shop/payments", "shop.PaymentCompleted.v1")
@@ -49,7 +51,7 @@ async def nats(url: str, bodies: list[bytes], topic: str, *, publish: bool) -> P
     import nats as library
 
     client = await library.connect(url)
-    jetstream = client.jetstream()
+    jetstream = client.jetstream(timeout=PATIENCE)
     await jetstream.add_stream(name=topic, subjects=[f"{topic}.*"])
 
     async def send(name: str, some: list[bytes]) -> None:
