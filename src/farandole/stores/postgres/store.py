@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from farandole.errors import ConfigurationError, StoreBusy, StoreError
 from farandole.stores.base import DeadFilter, Edit, InboxRow, LateTransaction, OutboxRow, StoreStatus, Transaction
-from farandole.stores.postgres import inbox, outbox
+from farandole.stores.postgres import inbox, outbox, sagas
 from farandole.stores.postgres.database import Database, Settings, excuse
 from farandole.stores.postgres.migrate import create_tables, latest, migrate, version_of
 from farandole.stores.postgres.text import escape
@@ -204,6 +204,7 @@ class PostgresStore:
         ((deleted,),) = await database.read(inbox.SQL.purge, database.now, round(older_than * 1000), limit)
         if deleted < limit:
             await database.read(inbox.SQL.forget_edits, database.now, round(older_than * 1000), limit)
+            await database.read(sagas.SQL.over, database.now, round(older_than * 1000), limit)
         return int(deleted)
 
     async def status(self) -> StoreStatus:
