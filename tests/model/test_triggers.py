@@ -193,17 +193,3 @@ def test_declarations_know_their_lines() -> None:
         5,
     ]
     assert workflow.place.startswith(__file__)
-
-
-async def test_the_runtime_refuses_what_it_cannot_run_yet(shipping: Service, tmp_path: Any) -> None:
-    import farandole
-
-    @shipping.command
-    async def start(command: Ship) -> tuple[Paid, Reserved]: ...
-
-    @shipping.on(all_of(Paid, Reserved))
-    async def ship(paid: Paid, reserved: Reserved) -> None: ...
-
-    with pytest.raises(DeclarationError, match=r"shipping\.ship .* is a join or a deadline.* this version does not run them"):
-        async with farandole.open(Choreography("shop", shipping), broker="memory://", database=f"sqlite:///{tmp_path}/x.db"):
-            pass

@@ -32,7 +32,7 @@ async def test_what_is_there_is_kept_when_it_is_opened_again(opened, path):
         async with opened() as store, store.begin() as transaction:
             await transaction.claim([("r", "1")])
     with sqlite3.connect(path) as connection:
-        assert connection.execute("SELECT version FROM farandole_schema").fetchall() == [(1,), (2,)]
+        assert connection.execute("SELECT version FROM farandole_schema").fetchall() == [(1,), (2,), (3,)]
         assert connection.execute("SELECT count(*) FROM farandole_inbox").fetchone() == (1,)
 
 
