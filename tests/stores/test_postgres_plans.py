@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from farandole.stores import open_store
-from farandole.stores.postgres import inbox, outbox
+from farandole.stores.postgres import inbox, outbox, sagas
 from farandole.testing.virtual import VirtualWorld
 
 NOW, R, TEXTS, NUMBERS = None, "shop.react", ["a", "b"], [1, 2]
@@ -16,7 +16,7 @@ VALUES = {
     "reopen": (NOW, 1, "parked", 1, "", "", "", R, "1", "t", 1, True), "promote": (NOW, R, "k"), "due": (NOW, TEXTS, 10),
     "next_due": (NOW, TEXTS), "take": (NOW, "t", 1000, TEXTS, TEXTS), "claimers": (), "abandon": (NOW, "t"),
     "extend": (NOW, 1000, TEXTS, TEXTS, TEXTS), "give_back": (NOW, TEXTS, TEXTS, TEXTS), "waiting": (NOW, TEXTS),
-    "keep_receipt": (b"", R, "1"), "receipt": (R, "1"), "purge": (NOW, 1000, 100), "retry": (NOW, R, "1", False),
+    "keep_receipt": (b"", R, "1"), "receipt": (R, "1"), "purge": (NOW, 1000, 100, 0), "retry": (NOW, R, "1", False),
     "discard": (NOW, 1, "", R, "1"), "bury": (NOW, "1", "k", "t", b"", ""), "unbury": ("1",), "fates": (TEXTS,),
     "dead": (None, None, None, None, None, None, None, None, False, 100), "edit": (NOW, b"", R, "1", b"", "ada", ""),
     "edits_of": ("1",), "forget_edits": (NOW, 1000, 100),
@@ -25,8 +25,13 @@ OUTBOX = {
     "emit": (NOW, [1, 2], TEXTS, TEXTS, TEXTS, TEXTS, [b"", b""]), "oldest": (100,), "oldest_of": (100, [1, 2]),
     "published": (NUMBERS,),
 }  # fmt: skip
+SAGAS = {
+    "instance": (NOW, R, "k"), "keep": (NOW, "open", None, None, "{}", 1, R, "k"), "add": (R, "k", "1", b""), "parts": (R, "k"),
+    "forget": (R, "k"), "drop": (NOW, "", R, "1"), "over": (NOW, 1000, 100),
+}  # fmt: skip
 AT_A_TIME = {
-    name: rf"Index Cond: .*{column} <" for name, column in (("purge", "handled_at"), ("due", "due"), ("forget_edits", "at"))
+    name: rf"Index Cond: .*{column} <"
+    for name, column in (("purge", "handled_at"), ("due", "due"), ("forget_edits", "at"), ("over", "since"))
 }
 SMALL = {"lock", "edits"}, {"only_me", "expire", "relays", "lease", "release", "status"}
 
@@ -34,6 +39,7 @@ SMALL = {"lock", "edits"}, {"only_me", "expire", "relays", "lease", "release", "
 def test_every_statement_is_looked_at():
     assert set(inbox.SQL.all) == set(VALUES) | SMALL[0]
     assert set(outbox.SQL.all) == set(OUTBOX) | SMALL[1]
+    assert set(sagas.SQL.all) == set(SAGAS)
 
 
 async def test_statements_go_by_index_among_a_hundred_thousand_marks(schema):
@@ -52,8 +58,15 @@ async def test_statements_go_by_index_among_a_hundred_thousand_marks(schema):
             "INSERT INTO farandole_edits (reaction, id, at, who, why, body) "
             "SELECT 'shop.r1', n::text, n, 'ada', '', '' FROM generate_series(1, 5000) AS n"
         )
+        await connection.execute(
+            "INSERT INTO farandole_instances (reaction, key, state, have, since) "
+            "SELECT 'shop.r1', n::text, CASE WHEN n % 9 = 0 THEN 'over' ELSE 'open' END, '{}', n FROM generate_series(1, 20000) AS n"
+        )
+        await connection.execute(
+            "INSERT INTO farandole_parts (reaction, key, id, body) SELECT 'shop.r1', n::text, n::text, '' FROM generate_series(1, 20000) AS n"
+        )
         await connection.execute("ANALYZE")
-        for statements, values in ((inbox.SQL.all, VALUES), (outbox.SQL.all, OUTBOX)):
+        for statements, values in ((inbox.SQL.all, VALUES), (outbox.SQL.all, OUTBOX), (sagas.SQL.all, SAGAS)):
             for name, given in values.items():
                 plan = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN {statements[name].sql}", *given))
                 assert not re.search(r"Seq Scan on farandole", plan), f"{name}:\n{plan}"

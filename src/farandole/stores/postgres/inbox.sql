@@ -93,13 +93,14 @@ UPDATE farandole_inbox SET receipt = $1 WHERE reaction = $2 AND id = $3 RETURNIN
 -- receipt: What a command answered.
 SELECT receipt FROM farandole_inbox WHERE reaction = $1 AND id = $2;
 
--- purge: Delete some settled rows that are old.
+-- purge: Delete some settled rows that are old, from $4 on; what stood before it is deleted, but a long snapshot of another may keep it in the index.
 WITH gone AS (
     DELETE FROM farandole_inbox WHERE ctid = ANY(ARRAY(
         SELECT ctid FROM farandole_inbox
-        WHERE state IN ('done', 'skipped', 'exhausted') AND handled_at < :now - $2::bigint ORDER BY handled_at LIMIT $3
-    )) AND state IN ('done', 'skipped', 'exhausted') RETURNING 1
-) SELECT count(*) FROM gone;
+        WHERE state IN ('done', 'skipped', 'exhausted') AND handled_at >= $4 AND handled_at < :now - $2::bigint
+        ORDER BY handled_at LIMIT $3
+    )) AND state IN ('done', 'skipped', 'exhausted') RETURNING handled_at
+) SELECT count(*), max(handled_at) FROM gone;
 
 -- dead: Dead letters; with $9 also events that were closed by their exhausted handler.
 SELECT reaction, id, key, topic, body, state, attempts, due, blocks, reason, place, error, token, seq, handled_at

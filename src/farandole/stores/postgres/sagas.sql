@@ -20,8 +20,11 @@ UPDATE farandole_inbox
 SET state = 'skipped', handled_at = :now, reason = $2, due = NULL, blocks = NULL, key = NULL, topic = NULL, body = NULL
 WHERE reaction = $3 AND id = $4 AND state = 'parked';
 
--- over: Some tombstones that are old.
-DELETE FROM farandole_instances WHERE ctid = ANY(ARRAY(
-    SELECT ctid FROM farandole_instances WHERE state NOT IN ('open', 'full') AND since < :now - $2::bigint ORDER BY since LIMIT $3
-    FOR UPDATE SKIP LOCKED
-)) RETURNING key;
+-- over: Some tombstones that are old, with the parts of those that expired.
+WITH gone AS (
+    DELETE FROM farandole_instances WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM farandole_instances WHERE state NOT IN ('open', 'full') AND since < :now - $2::bigint ORDER BY since LIMIT $3
+        FOR UPDATE SKIP LOCKED
+    )) RETURNING reaction, key
+)
+DELETE FROM farandole_parts AS p USING gone WHERE p.reaction = gone.reaction AND p.key = gone.key RETURNING p.id;

@@ -51,6 +51,7 @@ class PostgresStore:
         self._tables = tables
         self._migrate = migrate
         self._database: Database | None = None
+        self._purged_to = 0
 
     @property
     def is_open(self) -> bool:
@@ -201,10 +202,12 @@ class PostgresStore:
 
     async def purge(self, older_than: float, limit: int) -> int:
         database = self.database
-        ((deleted,),) = await database.read(inbox.SQL.purge, database.now, round(older_than * 1000), limit)
+        age = round(older_than * 1000)
+        ((deleted, last),) = await database.read(inbox.SQL.purge, database.now, age, limit, self._purged_to)
+        self._purged_to = last if deleted == limit else 0
         if deleted < limit:
-            await database.read(inbox.SQL.forget_edits, database.now, round(older_than * 1000), limit)
-            await database.read(sagas.SQL.over, database.now, round(older_than * 1000), limit)
+            await database.read(inbox.SQL.forget_edits, database.now, age, limit)
+            await database.read(sagas.SQL.over, database.now, age, limit)
         return int(deleted)
 
     async def status(self) -> StoreStatus:

@@ -52,6 +52,7 @@ def drop(access: Access, reaction: str, id: str, reason: str) -> None:
     access.run(SQL.drop, (millis(access.world.time()), reason, reaction, id))
 
 
-def forget(access: Access, before: float, limit: int) -> int:
-    """Delete some tombstones that are older than this moment; give how many."""
-    return access.run(SQL.over, (millis(before), limit)).rowcount
+def forget(access: Access, before: float, limit: int) -> None:
+    """Delete some tombstones that are older than this moment, with the parts of those that expired."""
+    gone = access.run(SQL.over, (millis(before), limit)).fetchall()
+    access.run_many(SQL.forget, gone)

@@ -27,4 +27,4 @@ SELECT EXISTS (SELECT 1 FROM farandole_instances WHERE state NOT IN ('open', 'fu
 -- over: Some tombstones that are old.
 DELETE FROM farandole_instances WHERE (reaction, key) IN (
     SELECT reaction, key FROM farandole_instances WHERE state NOT IN ('open', 'full') AND since < ? ORDER BY since LIMIT ?
-);
+) RETURNING reaction, key;

@@ -189,6 +189,7 @@ class SqliteStore:
             elif not self._purged_to:
                 await self._forget(before, limit)
                 break
+            await self._world.sleep(0)  # reading does not suspend: others have their turn
         return deleted
 
     async def _forget(self, before: float, limit: int) -> None:
