@@ -8,7 +8,7 @@ from typing import Any
 
 from farandole.model.envelope import Message
 from farandole.stores import open_store
-from farandole.stores.postgres import inbox, outbox
+from farandole.stores.postgres import inbox, outbox, sagas
 from farandole.stores.statements import Statement
 from farandole.testing.virtual import VirtualWorld
 
@@ -29,8 +29,13 @@ OUTBOX = {
     "emit": (NOW, [1, 2], TEXTS, TEXTS, TEXTS, TEXTS, [b"", b""]), "oldest": (100,), "oldest_of": (100, [1, 2]),
     "published": (NUMBERS,), "withdraw": (1,),
 }  # fmt: skip
+SAGAS = {
+    "instance": (NOW, R, "k"), "keep": (NOW, "open", None, None, "{}", 1, R, "k"), "add": (R, "k", "1", b""), "parts": (R, "k"),
+    "forget": (R, "k"), "drop": (NOW, "", R, "1"), "over": (NOW, 1000, 100),
+}  # fmt: skip
 AT_A_TIME = {
-    name: rf"Index Cond: .*{column} <" for name, column in (("purge", "handled_at"), ("due", "due"), ("forget_edits", "at"))
+    name: rf"Index Cond: .*{column} <"
+    for name, column in (("purge", "handled_at"), ("due", "due"), ("forget_edits", "at"), ("over", "since"))
 }
 SMALL = {"lock", "edits"}, {"only_me", "expire", "relays", "lease", "release", "status"}
 
@@ -38,6 +43,7 @@ SMALL = {"lock", "edits"}, {"only_me", "expire", "relays", "lease", "release", "
 def test_every_statement_is_looked_at():
     assert set(inbox.SQL.all) == set(VALUES) | SMALL[0]
     assert set(outbox.SQL.all) == set(OUTBOX) | SMALL[1]
+    assert set(sagas.SQL.all) == set(SAGAS)
 
 
 async def test_statements_go_by_index_among_a_hundred_thousand_marks(schema):
@@ -48,6 +54,7 @@ async def test_statements_go_by_index_among_a_hundred_thousand_marks(schema):
         await connection.execute("ANALYZE")
         await look_at(connection, inbox.SQL.all, VALUES)
         await look_at(connection, outbox.SQL.all, OUTBOX)
+        await look_at(connection, sagas.SQL.all, SAGAS)
     await store.close()
 
 
@@ -73,6 +80,13 @@ async def fill(connection: Any) -> None:
     await connection.execute(
         "INSERT INTO farandole_edits (reaction, id, at, who, why, body) "
         "SELECT 'shop.r1', n::text, n, 'ada', '', '' FROM generate_series(1, 5000) AS n"
+    )
+    await connection.execute(
+        "INSERT INTO farandole_instances (reaction, key, state, have, since) "
+        "SELECT 'shop.r1', n::text, CASE WHEN n % 9 = 0 THEN 'over' ELSE 'open' END, '{}', n FROM generate_series(1, 20000) AS n"
+    )
+    await connection.execute(
+        "INSERT INTO farandole_parts (reaction, key, id, body) SELECT 'shop.r1', n::text, n::text, '' FROM generate_series(1, 20000) AS n"
     )
 
 
