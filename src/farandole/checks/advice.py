@@ -15,7 +15,7 @@ LIMITS = {"steps in a row": 7, "services": 6, "branchings": 5, "compensations": 
 """Where a single one is passed, people still cope; where two are, one place that knows the state of the flow costs less than it saves."""
 
 
-def figures(graph: Graph, workflow: Workflow, flow: Flow) -> dict[str, int]:
+def figures(workflow: Workflow, flow: Flow) -> dict[str, int]:
     """How large a workflow is, in the terms of `LIMITS`; what follows after its outcomes does not count."""
     own = {id: node for id, node in flow.reactions.items() if not node.causes or not set(node.causes) <= set(workflow.outcomes)}
     waits = ("all", "any", "count", "deadline")
@@ -32,7 +32,7 @@ def check(graph: Graph) -> Iterator[Finding]:
     """Workflows that pass two limits or more."""
     for name, flow in flows_of(graph).items():
         workflow = graph.workflow[name]
-        found = figures(graph, workflow, flow)
+        found = figures(workflow, flow)
         passed = [f"{count} {what} (up to {LIMITS[what]} are easy)" for what, count in found.items() if count > LIMITS[what]]
         if len(passed) > 1:
             yield Finding(

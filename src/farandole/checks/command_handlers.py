@@ -29,17 +29,17 @@ def check(graph: Graph) -> Iterator[Finding]:
                 tp,
             )
     for message in graph.messages:
-        if message.kind == "command" and message is graph.owned.get(message.type) and message.type not in handlers:
-            if _is_complete(graph, message):
-                name = names.message(message.type)
-                yield Finding(
-                    RULE.id,
-                    message.place,
-                    f"Command {name} has no handler.",
-                    f"Handle it in {names.service(message.service)}: @{names.service(message.service)}.command, "
-                    f"on a function whose first parameter is a {name}. Or delete it.",
-                    message.type,
-                )
+        if message.kind != "command" or message.type in handlers or message is not graph.owned.get(message.type):
+            continue
+        if _is_complete(graph, message):
+            name, service = names.message(message.type), names.service(message.service)
+            yield Finding(
+                RULE.id,
+                message.place,
+                f"Command {name} has no handler.",
+                f"Handle it in {service}: @{service}.command, on a function whose first parameter is a {name}. Or delete it.",
+                message.type,
+            )
 
 
 def _is_complete(graph: Graph, message: Message) -> bool:

@@ -24,9 +24,13 @@ def check(graph: Graph) -> Iterator[Finding]:
         words = words_of(name)
         if message.kind == "command":
             if not is_imperative(words):
-                yield _finding(message, f"Command {name} does not begin with a verb.", "Name what is asked for: PlaceOrder, RefundPayment.")
+                yield _finding(
+                    message, f"Command {name} does not begin with a verb.", "Name what is asked for: PlaceOrder, RefundPayment."
+                )
         elif not any(map(is_past, words)):
-            yield _finding(message, f"Event {name} is not in the past tense.", "Name what has happened: OrderPlaced, PaymentRefunded.")
+            yield _finding(
+                message, f"Event {name} is not in the past tense.", "Name what has happened: OrderPlaced, PaymentRefunded."
+            )
         elif what := technical(words):
             yield _finding(
                 message,

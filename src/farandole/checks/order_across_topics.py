@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 from farandole.checks.base import Finding, Rule
 from farandole.checks.words import Names
@@ -46,10 +47,10 @@ def _why_not(graph: Graph, names: Names, reaction: Reaction, earlier: str, later
     return ""
 
 
-def _said(graph: Graph, message: Message, what: str) -> str | None:
+def _said(graph: Graph, message: Message, what: Literal["topic", "key"]) -> str | None:
     """What the owner says, or else the reader."""
     owner = graph.owned.get(message.type, message)
-    return getattr(owner, what) or getattr(message, what)
+    return (owner.topic or message.topic) if what == "topic" else (owner.key or message.key)
 
 
 def _is_told(graph: Graph, message: Message) -> bool:

@@ -121,9 +121,7 @@ def examine(
     )
 
 
-def _judged(
-    found: list[tuple[Rule, Finding]], settings: Settings, baseline: Baseline, *, asked: bool
-) -> Iterator[Judged]:
+def _judged(found: list[tuple[Rule, Finding]], settings: Settings, baseline: Baseline, *, asked: bool) -> Iterator[Judged]:
     counts = Counter((finding.rule, finding.subject) for _, finding in found)
     for rule, finding in found:
         choice, key = settings.for_finding(finding)

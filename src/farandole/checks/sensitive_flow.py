@@ -47,7 +47,7 @@ def _finding(graph: Graph, names: Names, service: Service, reaction: Reaction, w
         RULE.id,
         reader.place if reader else reaction.place,
         f"{names.service(service.id)} reads {listed(found)} of {name} ({names.reaction(reaction.id)}) and is not cleared for it.",
-        f"{least[0].upper()}{least[1:]}; or, if it needs that, clear it: Service({service.name!r}, cleared=[{clearance}]).",
+        f"{least[0].upper()}{least[1:]}; or, if it needs that, clear it: Service({service.name!r}, cleared=({clearance},)).",
         service.id,
     )
 

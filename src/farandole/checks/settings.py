@@ -1,11 +1,11 @@
 """What a project says about rules: how much each one counts, for all subjects or for one, and why.
 
-    [tool.farandole.checks]
-    unconsumed = { severity = "error", reason = "every event of ours has a reader" }
-    names = { severity = "ratchet", reason = "old names stay, new ones are right" }
+[tool.farandole.checks]
+unconsumed = { severity = "error", reason = "every event of ours has a reader" }
+names = { severity = "ratchet", reason = "old names stay, new ones are right" }
 
-    [tool.farandole.checks.sensitive-flow]
-    "email" = { severity = "off", reason = "the mailer is audited every month" }
+[tool.farandole.checks.sensitive-flow]
+"email" = { severity = "off", reason = "the mailer is audited every month" }
 """
 
 from __future__ import annotations
@@ -113,9 +113,7 @@ def _choice(where: str, said: Any) -> Choice:
     if severity not in SEVERITIES:
         raise ConfigurationError(f"{where}: expected severity to be one of {', '.join(SEVERITIES)}, got: {severity!r}")
     if not isinstance(reason, str) or not reason.strip():
-        raise ConfigurationError(
-            f'{where}: say why, for whoever reads it in a year: {{ severity = "{severity}", reason = "…" }}'
-        )
+        raise ConfigurationError(f'{where}: say why, for whoever reads it in a year: {{ severity = "{severity}", reason = "…" }}')
     return Choice(cast(Wanted, severity), " ".join(reason.split()))
 
 

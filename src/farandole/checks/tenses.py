@@ -23,14 +23,11 @@ _IRREGULAR = frozenset(
 )
 _PREFIXES = ("re", "un", "over", "under", "out", "with", "up", "mis", "pre", "fore", "off", "on", "in", "co", "de", "dis", "sub")
 # These look like participles and are none; those in -eed have a list of their own.
-_NO_PARTICIPLES = frozenset(
-    "bed red shred sled embed hundred naked sacred wicked kindred hatred biped infrared newlywed imbed med ted ned id led".split()  # noqa: SIM905
-) - {"led"}
+_NO_PARTICIPLES = frozenset("shred sled embed imbed hundred naked sacred wicked kindred hatred biped infrared newlywed".split())  # noqa: SIM905
 _EED = frozenset("agreed disagreed freed guaranteed decreed refereed teed treed unagreed".split())  # noqa: SIM905
 # The same word now and then: `Put`, `Set`, `Read` may begin a command as well.
 _SAME = frozenset(
-    "bet bid broadcast burst cast come cost cut fit forecast hit hurt let put quit read reset rid run set shed shut split spread "
-    "thrust upset offset input output wed become overcome overrun rerun recast".split()  # noqa: SIM905
+    ["bet", "bid", "broadcast", "burst", "cast", "come", "cost", "cut", "fit", "forecast", "hit", "hurt", "let", "put", "quit", "read", "reset", "rid", "run", "set", "shed", "shut", "split", "spread", "thrust", "upset", "offset", "input", "output", "wed", "become", "overcome", "overrun", "rerun", "recast"]
 )
 # Endings of nouns. A verb with one of them is in the list of exceptions.
 _NOUN = re.compile(r".+(tion|sion|ment|ance|ence|ness|ity|ism|ship|acy|ery|dom|hood|ure|age|ist|tor)$")
@@ -62,12 +59,10 @@ def words_of(name: str) -> list[str]:
 
 def is_past(word: str) -> bool:
     """Whether a word is a past participle: `placed`, `sent`, `rebuilt`; not `bed`, `need`, `hundred`."""
-    if word.endswith("eed"):
-        return word in _EED
-    if word.endswith("ed"):
-        return len(word) > 3 and word not in _NO_PARTICIPLES
-    if word in _IRREGULAR:
+    if word in _IRREGULAR or word in _EED:
         return True
+    if word.endswith("ed"):
+        return len(word) > 3 and not word.endswith("eed") and word not in _NO_PARTICIPLES
     return any(word.startswith(prefix) and word[len(prefix) :] in _IRREGULAR for prefix in _PREFIXES)
 
 
@@ -76,7 +71,9 @@ def is_imperative(words: list[str]) -> bool:
     if not words:
         return True
     first, last = words[0], words[-1]
-    if first not in _SAME and (is_past(first) or (len(first) > 5 and first.endswith("ing") and first not in ("string", "spring"))):
+    if first not in _SAME and (
+        is_past(first) or (len(first) > 5 and first.endswith("ing") and first not in ("string", "spring"))
+    ):
         return False
     if _NOUN.fullmatch(first) and first not in _VERBS_LIKE_NOUNS:
         return False

@@ -53,9 +53,9 @@ def _contradictions(names: Names, declarations: list[Message]) -> Iterator[Findi
             )
             if ours is not None and theirs is not None and ours != theirs
         ]
-        if first.role == other.role == "owner" and first.schema is not None and other.schema is not None:
-            if first.schema != other.schema:
-                differences.append("other fields")
+        schemas = [node.schema for node in (first, other) if node.role == "owner" and node.schema is not None]
+        if len(schemas) == 2 and schemas[0] != schemas[1]:
+            differences.append("other fields")
         if differences:
             name = names.message(first.type)
             yield Finding(

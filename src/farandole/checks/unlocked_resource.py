@@ -14,11 +14,8 @@ __all__ = ["RULE", "is_locked"]
 
 def is_locked(graph: Graph, flow: Flow, writer: Reaction, resource: str) -> bool:
     """Whether the writer, or a reaction on the way to it, holds a lock on the resource."""
-    for node in flow.reactions.values():
-        if node.effects and resource in node.effects.locks:
-            if node.id == writer.id or writer.id in after(graph, node.effects_of_all_ways).reactions:
-                return True
-    return False
+    holders = (node for node in flow.reactions.values() if node.effects and resource in node.effects.locks)
+    return any(node.id == writer.id or writer.id in after(graph, node.effects_of_all_ways).reactions for node in holders)
 
 
 def check(graph: Graph) -> Iterator[Finding]:

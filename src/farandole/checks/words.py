@@ -20,6 +20,7 @@ class Names:
     """
 
     def __init__(self, graph: Graph) -> None:
+        self._reactions = graph.reaction
         self._messages = Counter(short(tp) for tp in graph.types)
         self._services = Counter(short(service) for service in dict.fromkeys(node.id for node in graph.services))
 
@@ -39,6 +40,10 @@ class Names:
         """`payments.charge`."""
         service, _, name = id.rpartition(".")
         return f"{self.service(service)}.{name}" if service else id
+
+    def step(self, id: str) -> str:
+        """A message or a reaction, whichever has this id."""
+        return self.reaction(id) if id in self._reactions else self.message(id)
 
 
 def listed(words: Iterable[str], last: str = "and") -> str:
