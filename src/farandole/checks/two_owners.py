@@ -20,8 +20,9 @@ def check(graph: Graph) -> Iterator[Finding]:
     for tp, declarations in by_type.items():
         owners = [node for node in declarations if node.role == "owner"]
         services = list(dict.fromkeys(node.service for node in owners))
-        # A command's owners are its handlers: rule command-handlers.
-        if len(services) > 1 and not all(node.kind == "command" for node in owners):
+        if len(services) > 1 and all(node.kind == "command" for node in owners):
+            continue  # a command's owners are its handlers: rule command-handlers
+        if len(services) > 1:
             yield _several(names, tp, services, next(node for node in owners if node.service != services[0]))
         else:
             yield from _contradictions(names, declarations)
