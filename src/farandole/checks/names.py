@@ -34,7 +34,7 @@ def check(graph: Graph) -> Iterator[Finding]:
         elif what := technical(words):
             yield _finding(
                 message,
-                f"Event {name} speaks of storage ({what}), not of business.",
+                f"Event {name} {what}.",
                 "Name what happened to the people concerned: PriceRaised, AddressCorrected, CustomerMoved.",
             )
 
