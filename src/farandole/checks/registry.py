@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 
 from farandole.checks.base import Rule
+from farandole.errors import ConfigurationError
 
-__all__ = ["FILES", "rules"]
+__all__ = ["FILES", "rule_named", "rules"]
 
 FILES = (
     # What the declarations prove.
@@ -43,3 +45,18 @@ def rules() -> dict[str, Rule]:
     by_id = {rule.id: rule for rule in found}
     assert len(by_id) == len(found), "two rules have one id"
     return by_id
+
+
+def rule_named(id: str) -> Rule:
+    """The rule with this id.
+
+    Raises
+    ------
+    ConfigurationError
+        There is none; the message has the nearest.
+    """
+    if id not in rules():
+        near = get_close_matches(id, list(rules()), 1, 0.6)
+        hint = f"Did you mean {near[0]}?" if near else "See: farandole check --list-rules"
+        raise ConfigurationError(f"there is no rule {id!r}. {hint}")
+    return rules()[id]

@@ -9,10 +9,11 @@ from typing import Literal
 
 from farandole.checks.base import Finding, Rule, Severity
 from farandole.checks.baseline import Baseline
-from farandole.checks.registry import rules
+from farandole.checks.registry import rule_named, rules
 from farandole.checks.settings import Choice, Settings
 from farandole.checks.workflows import flows_of, workflow_of
 from farandole.graph import Graph
+from farandole.graph.nodes import WINDOW
 
 __all__ = ["Judged", "Report", "examine", "foreign_rule"]
 
@@ -82,6 +83,7 @@ def examine(
     before: Iterable[Finding] = (),
     settings: Settings | None = None,
     baseline: Baseline | None = None,
+    window: float = WINDOW,
     hints: bool = False,
     only: Iterable[str] = (),
 ) -> Report:
@@ -93,13 +95,22 @@ def examine(
         Findings that were made while the graph was read, such as of broken manifests.
     settings, baseline:
         What the project says, and what is known already.
+    window:
+        How long inboxes remember, in seconds, where a service does not say.
     hints:
         Whether to run the rules of the tier "hint", too.
     only:
         The ids of the only rules to run, of whatever tier; () for all.
+
+    Raises
+    ------
+    ConfigurationError
+        There is no such rule.
     """
     settings, baseline = settings or Settings(), baseline or Baseline()
-    chosen = set(only)
+    chosen = {rule_named(id).id for id in only}
+    services = (replace(node, window=window) if node.window == WINDOW else node for node in graph.services)
+    graph = replace(graph, services=tuple(services)) if window != WINDOW else graph
     ran = tuple(rule for rule in rules().values() if (rule.id in chosen if chosen else settings.wants(rule, hints=hints)))
     found = [(foreign_rule(finding), finding) for finding in before]
     for rule in ran:

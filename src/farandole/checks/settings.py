@@ -10,12 +10,12 @@ names = { severity = "ratchet", reason = "old names stay, new ones are right" }
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any, Literal, cast
 
 from farandole.checks.base import Finding, Rule
+from farandole.checks.registry import rule_named
 from farandole.errors import ConfigurationError
 from farandole.graph import short
 
@@ -71,15 +71,13 @@ def _names_of(subject: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((subject, rest or domain, short(subject))))
 
 
-def read_settings(table: Mapping[str, Any], rules: Collection[str]) -> Settings:
+def read_settings(table: Mapping[str, Any]) -> Settings:
     """Read the table `[tool.farandole.checks]`.
 
     Parameters
     ----------
     table:
         As TOML gives it.
-    rules:
-        The ids that there are.
 
     Raises
     ------
@@ -89,11 +87,10 @@ def read_settings(table: Mapping[str, Any], rules: Collection[str]) -> Settings:
     whole: dict[str, Choice] = {}
     subjects: dict[tuple[str, str], Choice] = {}
     for rule, said in table.items():
-        if rule not in rules:
-            near = get_close_matches(rule, list(rules), 1, 0.6)
-            raise ConfigurationError(
-                f"{_WHERE} {rule}: there is no such rule. {f'Did you mean {near[0]}?' if near else 'See: farandole check --list-rules'}"
-            )
+        try:
+            rule_named(rule)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{_WHERE} {rule}: {error}") from None
         where = f"{_WHERE} {rule}"
         if not isinstance(said, Mapping):
             raise ConfigurationError(_expected(where, said))
