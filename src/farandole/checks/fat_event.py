@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from farandole.checks.base import Finding, Rule
-from farandole.checks.fields import objects
+from farandole.checks.fields import objects, written
 from farandole.checks.words import Names
 from farandole.graph import Graph
 
@@ -25,11 +25,11 @@ def check(graph: Graph) -> Iterator[Finding]:
         if message.kind != "event" or not message.schema or service is None or not service.complete:
             continue
         found = list(objects(message.schema))
-        path, most = max(found, key=lambda pair: len(pair[1]["properties"]), default=("", None))
+        path, most = max(found, key=lambda pair: len(pair[1]["properties"]), default=(None, None))
         count = len(most["properties"]) if most else 0
         if count <= FIELDS and len(found) - 1 <= OBJECTS:
             continue
-        where = f" in {path}" if path else ""
+        where = f" in {written(path)}" if path else ""
         much = f"{count} fields{where}" if count > FIELDS else f"{len(found) - 1} nested objects"
         yield Finding(
             RULE.id,

@@ -5,12 +5,16 @@ Schemas may be nested without end and refer to themselves; nothing here recurses
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["missing", "objects", "reads", "resolved", "without_required"]
+__all__ = ["missing", "objects", "reads", "resolved", "without_required", "written"]
 
 Schema = Mapping[str, Any]
+
+Path = tuple[Any, str] | None
+"""The path before, and the last word: a text for each would be long where schemas are deep."""
 
 _DATA = frozenset({"const", "default", "enum", "example", "examples"})
 
@@ -50,29 +54,38 @@ def missing(reader: Schema, writer: Schema) -> Iterator[tuple[str, bool]]:
 
     Only what both describe field by field is compared, so a schema that says nothing gives no alarm.
     """
-    todo: list[tuple[str, Any, Any]] = [("", reader, writer)]
+    todo: deque[tuple[Path, Any, Any]] = deque([(None, reader, writer)])
     seen: set[tuple[int, int]] = set()
     while todo:
-        path, needed, sent = todo.pop(0)
+        path, needed, sent = todo.popleft()
         needed, sent = resolved(needed, reader), resolved(sent, writer)
         if (id(needed), id(sent)) in seen:
             continue
         seen.add((id(needed), id(sent)))
         if "items" in needed and "items" in sent:
-            todo.append((f"{path}[]", needed["items"], sent["items"]))
+            todo.append(((path, "[]"), needed["items"], sent["items"]))
         wanted, offered = needed.get("properties"), sent.get("properties")
         if not isinstance(wanted, Mapping) or not isinstance(offered, Mapping):
             continue
         must, always = _names(needed.get("required")), _names(sent.get("required"))
         more = sent.get("additionalProperties", False)  # said in so many words: the writer may send what it does not list
         for name, inner in wanted.items():
-            place = f"{path}.{name}".removeprefix(".")
+            place = (path, name)
             if name in offered:
                 todo.append((place, inner, offered[name]))
                 if name in must and name not in always and not _has_default(offered[name]):
-                    yield place, True
+                    yield written(place), True
             elif name in must and not more:
-                yield place, False
+                yield written(place), False
+
+
+def written(path: Path) -> str:
+    """`items[].name`."""
+    words: list[str] = []
+    while path is not None:
+        path, word = path
+        words.append(word)
+    return ".".join(reversed(words)).replace(".[]", "[]")
 
 
 def _names(value: Any) -> frozenset[str]:
@@ -103,21 +116,21 @@ def reads(schema: Schema, path: str) -> bool:
     return True
 
 
-def objects(schema: Schema) -> Iterator[tuple[str, Schema]]:
-    """Every object in a schema that is described field by field, with its path: "" for the outermost."""
-    todo: list[tuple[str, Any]] = [("", schema)]
+def objects(schema: Schema) -> Iterator[tuple[Path, Schema]]:
+    """Every object in a schema that is described field by field, with its path: None for the outermost."""
+    todo: deque[tuple[Path, Any]] = deque([(None, schema)])
     seen: set[int] = set()
     while todo:
-        path, value = todo.pop(0)
+        path, value = todo.popleft()
         here = resolved(value, schema)
         if id(here) in seen:
             continue
         seen.add(id(here))
         if isinstance(fields := here.get("properties"), Mapping):
             yield path, here
-            todo += [(f"{path}.{name}".removeprefix("."), inner) for name, inner in fields.items()]
+            todo += [((path, name), inner) for name, inner in fields.items()]
         if "items" in here:
-            todo.append((f"{path}[]", here["items"]))
+            todo.append(((path, "[]"), here["items"]))
 
 
 def without_required(schema: Schema) -> Schema:
