@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from farandole.checks.base import Finding, Rule
 from farandole.checks.hanging import Hang, hangs
-from farandole.checks.words import words_of
+from farandole.checks.words import names_of
 from farandole.graph import Graph
 from farandole.graph.worlds import Flow, flows_of
 
@@ -22,7 +22,7 @@ def _check(graph: Graph) -> Iterator[Finding]:
 
 
 def _finding(graph: Graph, hang: Hang, index: int) -> Finding:
-    words, flow = words_of(graph), hang.flow
+    names, flow = names_of(graph), hang.flow
     arm, types = flow.arm(index), flow.net.types
     answer = [types[tp] for tp in hang.way]
     spent = hang.way not in arm.ways[: arm.normal]
@@ -32,8 +32,8 @@ def _finding(graph: Graph, hang: Hang, index: int) -> Finding:
     return Finding(
         rule="dead-end",
         place=arm.reaction.exhausted.place if spent and arm.reaction.exhausted else arm.reaction.place,
-        what=f"where {words(arm.reaction.id)} {says} {words.all(answer)}, {flow.workflow.name} reaches no outcome: {tail}",
-        fix=f"let a reaction take {words.all(answer, 'or')} on to {words.all(_goals(flow), 'or')}, or set a deadline that ends the workflow",
+        what=f"Where {names.step(arm.reaction.id)} {says} {names.messages(answer)}, {flow.workflow.name} reaches no outcome: {tail}.",
+        fix=f"Let a reaction take {names.messages(answer, 'or')} on to {names.messages(_goals(flow), 'or')}, or set a deadline that ends the workflow.",
         subject=f"{arm.reaction.id}:{'+'.join(answer)}",
         workflow=flow.workflow.name,
         trail=(*hang.world.trail(flow.net, arm.parts[0]), arm.reaction.id, answer[0]),
@@ -42,15 +42,15 @@ def _finding(graph: Graph, hang: Hang, index: int) -> Finding:
 
 def _closed(graph: Graph, flow: Flow) -> Iterator[Finding]:
     """A workflow that cannot end at all, or not well, although its outcomes are emitted somewhere."""
-    workflow, words = flow.workflow, words_of(graph)
+    workflow, names = flow.workflow, names_of(graph)
     for goals, verb in ((flow.outcomes, "end"), (flow.succeeds, "succeed")):
         if not goals & flow.came and all(flow.net.makes[tp] for tp in goals):
             types = [flow.net.types[tp] for tp in sorted(goals)]
             yield Finding(
                 rule="dead-end",
                 place=workflow.place,
-                what=f"{workflow.name} can never {verb}: no way leads from {words.all(workflow.starts, 'or')} to {words.all(types, 'or')}",
-                fix=f"let a reaction on the way emit {words.all(types, 'or')}, or name the start and the outcomes that are meant",
+                what=f"{workflow.name} can never {verb}: no way leads from {names.messages(workflow.starts, 'or')} to {names.messages(types, 'or')}.",
+                fix=f"Let a reaction on the way emit {names.messages(types, 'or')}, or name the start and the outcomes that are meant.",
                 subject=workflow.name,
                 workflow=workflow.name,
             )
@@ -66,7 +66,7 @@ RULE = Rule(
     id="dead-end",
     tier="proof",
     severity="error",
-    title="A way that ends nowhere",
+    title="a way that ends nowhere",
     why="The workflow never ends: no outcome, no alarm, and what was reserved or charged on the way stays so.",
     check=_check,
 )

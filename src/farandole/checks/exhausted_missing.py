@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 from farandole.checks.base import Finding, Rule
 from farandole.checks.hanging import innocents
-from farandole.checks.words import words_of
+from farandole.checks.words import names_of
 from farandole.graph import Graph
 
 __all__ = ["RULE"]
 
 
 def _check(graph: Graph) -> Iterator[Finding]:
-    words = words_of(graph)
+    names = names_of(graph)
     for others in innocents(graph):
         flow = others.flow
         seen = set()
@@ -28,13 +28,13 @@ def _check(graph: Graph) -> Iterator[Finding]:
             if world is None:
                 continue
             seen.add(reaction.id)
-            name = words(reaction.id)
+            name = names.step(reaction.id)
             lacks = "its exhausted handler emits nothing" if reaction.exhausted else "it has no exhausted handler"
             yield Finding(
                 rule="exhausted-missing",
                 place=reaction.place,
-                what=f"{name} calls the outside, and {lacks}: when its retries are used up, {flow.workflow.name} reaches no outcome",
-                fix=f"declare @{reaction.name}.exhausted, which states the failure as an event, so that the workflow goes on and is undone",
+                what=f"{name} calls the outside, and {lacks}: when its retries are used up, {flow.workflow.name} reaches no outcome.",
+                fix=f"Declare @{reaction.name}.exhausted, which states the failure as an event, so that the workflow goes on and is undone.",
                 subject=reaction.id,
                 workflow=flow.workflow.name,
                 trail=(*world.trail(flow.net, arm.parts[0]), reaction.id),
@@ -45,7 +45,7 @@ RULE = Rule(
     id="exhausted-missing",
     tier="proof",
     severity="error",
-    title="A call to the outside that may fail in silence",
+    title="a call to the outside that may fail in silence",
     why="Retries end. Then the event is a dead letter, and every workflow that it belongs to hangs until somebody looks.",
     check=_check,
 )

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 from farandole.checks.base import Finding, Rule
 from farandole.checks.hanging import hangs
-from farandole.checks.words import words_of
+from farandole.checks.words import names_of
 from farandole.graph import Graph
 
 __all__ = ["RULE"]
 
 
 def _check(graph: Graph) -> Iterator[Finding]:
-    words = words_of(graph)
+    names = names_of(graph)
     for hang in hangs(graph):
         if hang.join is None or hang.missing is None:
             continue
@@ -24,13 +24,15 @@ def _check(graph: Graph) -> Iterator[Finding]:
         if hang.arm is None:
             cause = "one excludes the other"
         else:
-            cause = f"{words(flow.arm(hang.arm).reaction.id)} may answer {words.all(types[tp] for tp in hang.way)} instead"
+            cause = (
+                f"{names.step(flow.arm(hang.arm).reaction.id)} may answer {names.messages(types[tp] for tp in hang.way)} instead"
+            )
         yield Finding(
             rule="join-may-hang",
             place=join.reaction.place,
-            what=f"{words(join.reaction.id)} may wait for {words(missing)} for ever when {words(types[there])} is there: {cause}, "
-            f"and {flow.workflow.name} has no other way to an outcome",
-            fix=f"give the join within= and a late handler, or let what comes instead of {words(missing)} end the workflow",
+            what=f"{names.step(join.reaction.id)} may wait for {names.step(missing)} for ever when {names.step(types[there])} is there: {cause}, "
+            f"and {flow.workflow.name} has no other way to an outcome.",
+            fix=f"Give the join within= and a late handler, or let what comes instead of {names.step(missing)} end the workflow.",
             subject=join.reaction.id,
             workflow=flow.workflow.name,
             trail=(*hang.world.trail(flow.net, there), join.reaction.id),
@@ -41,7 +43,7 @@ RULE = Rule(
     id="join-may-hang",
     tier="proof",
     severity="error",
-    title="A join that may wait for ever",
+    title="a join that may wait for ever",
     why="A half-filled join says nothing: the workflow hangs, and each one leaves a row that nobody takes away.",
     check=_check,
 )

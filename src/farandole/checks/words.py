@@ -1,48 +1,66 @@
-"""How findings name things: short where that is unambiguous."""
+"""How findings call things: short where that is unambiguous, and lists as people write them."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
 
-from farandole.graph import Graph, family_of, short
+from farandole.graph import Graph, short
 
-__all__ = ["Words", "listed", "words_of"]
+__all__ = ["Names", "lasting", "listed", "names_of"]
 
 
-class Words:
-    """Names of one graph: `OrderPlaced` for a type, `payments.charge` for a reaction."""
+class Names:
+    """The short names of one graph.
+
+    Parameters
+    ----------
+    graph:
+        Where the names must be told apart.
+    """
 
     def __init__(self, graph: Graph) -> None:
-        families = Counter(short(family) for family in {family_of(tp) for tp in graph.types})
-        versions = Counter(family_of(tp) for tp in graph.types)
-        self._names: dict[str, str] = {}
-        for tp in graph.types:
-            family, version = family_of(tp), tp.removeprefix(family_of(tp))
-            name = short(tp) if families[short(tp)] == 1 else family
-            self._names[tp] = name + (version if versions[family] > 1 else "")
-        said = {reaction.id: f"{short(reaction.service)}.{reaction.name}" for reaction in graph.reactions}
-        often = Counter(said.values())
-        self._names.update({id: name if often[name] == 1 else id for id, name in said.items()})
+        self._reactions = graph.reaction
+        self._messages = Counter(short(tp) for tp in graph.types)
+        self._services = Counter(short(service) for service in dict.fromkeys(node.id for node in graph.services))
 
-    def __call__(self, name: str) -> str:
-        """The short name of a type or reaction."""
-        return self._names.get(name) or short(name)
+    def message(self, type: str) -> str:
+        """`OrderPlaced`; with domain and version where another message is called so too."""
+        return type if self._messages[short(type)] > 1 else short(type)
 
-    def all(self, names: Iterable[str], word: str = "and") -> str:
-        """Several names: `A, B and C`."""
-        return listed([self(name) for name in names], word)
+    def messages(self, types: Iterable[str], last: str = "and") -> str:
+        """`OrderPlaced, PaymentFailed and PaymentCompleted`."""
+        return listed([self.message(tp) for tp in types], last)
 
-    def trail(self, trail: Iterable[str]) -> str:
-        """A way in one line: `OrderPlaced -> payments.charge -> PaymentFailed`."""
-        return " -> ".join(self(name) for name in trail)
+    def service(self, id: str) -> str:
+        """`payments`."""
+        return id if self._services[short(id)] > 1 else short(id)
 
+    def reaction(self, id: str) -> str:
+        """`payments.charge`."""
+        service, _, name = id.rpartition(".")
+        return f"{self.service(service)}.{name}" if service else id
 
-def words_of(graph: Graph) -> Words:
-    """The names of a graph, made once for all who ask."""
-    return graph.kept("words", lambda: Words(graph))
+    def step(self, id: str) -> str:
+        """A message or a reaction, whichever has this id."""
+        return self.reaction(id) if id in self._reactions else self.message(id)
 
 
-def listed(names: list[str], word: str = "and") -> str:
-    """`A`, `A and B`, `A, B and C`."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {word} {names[-1]}"
+def listed(words: Iterable[str], last: str = "and") -> str:
+    """`a, b and c`."""
+    *first, end = list(words) or ["nothing"]
+    return f"{', '.join(first)} {last} {end}" if first else end
+
+
+def lasting(seconds: float) -> str:
+    """A span of time as people say it: `90 s`, `2 h`, `7 days`, `1.5 h`."""
+    for size, unit in ((86_400.0, "days"), (3600.0, "h"), (60.0, "min")):
+        if seconds >= 2 * size or (seconds >= size and seconds % size == 0):
+            count = f"{seconds / size:.1f}".removesuffix(".0")
+            return f"{count} {'day' if count == '1' and unit == 'days' else unit}"
+    return f"{seconds:g} s"
+
+
+def names_of(graph: Graph) -> Names:
+    """The short names of a graph, made once for all rules."""
+    return graph.kept("names", lambda: Names(graph))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Literal
 
@@ -31,6 +31,8 @@ class Arm:
         What it may emit, as alternatives; to emit nothing is one only where it cannot emit anything.
     normal:
         How many of the ways are those of the reaction itself; the others are those of retries used up.
+    emits:
+        All that it may emit.
     """
 
     reaction: Reaction
@@ -39,11 +41,15 @@ class Arm:
     need: int
     ways: tuple[tuple[int, ...], ...]
     normal: int
+    emits: frozenset[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "emits", frozenset(tp for way in self.ways for tp in way))
 
     @property
-    def emits(self) -> set[int]:
-        """All that it may emit."""
-        return {tp for way in self.ways for tp in way}
+    def causes(self) -> tuple[int, ...]:
+        """The parts that cause what it emits. What is late for a deadline is caused by what came late, not by what the deadline ran after."""
+        return self.parts[1:] if self.kind == "late" and self.reaction.trigger.kind == "deadline" else self.parts
 
 
 class Net:

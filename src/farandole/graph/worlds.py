@@ -90,7 +90,8 @@ class Flow:
     starts, succeeds, fails, outcomes:
         Types, by number.
     helpers:
-        Types that come from elsewhere and may lead to success: of people's commands and of what nobody here emits.
+        Types that come from elsewhere and may lead to success: of people's commands, and of what nobody here emits; and those that
+        are emitted together with a start.
     doors:
         Arms of commands that do not start it and lead to an outcome.
     came:
@@ -120,7 +121,10 @@ class Flow:
         )
         foreign = {tp for tp in success - stop if not net.makes[tp] and not self._is_command(tp)}
         asked = {tp for arm in self.doors for tp in net.arms[arm].emits if tp in success}
-        self.helpers = tuple(sorted((foreign | asked) - self.outcomes))
+        besides = {
+            tp for start in self.starts for arm in net.makes[start] for way in net.arms[arm].ways if start in way for tp in way
+        }
+        self.helpers = tuple(sorted((foreign | asked | besides) - self.outcomes - stop))
         self.came, self.arms = self._spread(
             (*self.starts, *self.helpers, *(tp for arm in self.doors for tp in net.arms[arm].emits))
         )
