@@ -18,8 +18,8 @@ HOLED = replace(SHOP, reactions=(*SHOP.reactions[:3], reaction("orders.cancel", 
 
 def test_an_answer_that_nobody_takes_on_is_a_dead_end():
     finding = only(RULE, HOLED)
-    assert finding.what == "where payments.charge answers Declined, checkout reaches no outcome: nobody goes on from there"
-    assert finding.fix == "let a reaction take Declined on to OrderCancelled, or set a deadline that ends the workflow"
+    assert finding.what == "Where payments.charge answers Declined, checkout reaches no outcome: nobody goes on from there."
+    assert finding.fix == "Let a reaction take Declined on to OrderCancelled, or set a deadline that ends the workflow."
     assert finding.place == at("payments.charge")
     assert finding.subject == "shop.payments.charge:shop.Declined.v1"
     assert finding.trail == (
@@ -41,7 +41,7 @@ def test_another_branch_that_may_have_ended_the_workflow_excuses_nothing_where_i
 
 def test_an_answer_whose_consumers_lead_nowhere_is_a_dead_end():
     finding = only(RULE, chart(*HOLED.reactions, reaction("email.tell", "Declined", "Mailed"), workflow()))
-    assert finding.what.endswith("what follows leads to no outcome")
+    assert finding.what.endswith("what follows leads to no outcome.")
 
 
 def test_a_side_branch_stays_silent():
@@ -104,7 +104,7 @@ def test_what_retries_give_up_with_may_be_a_dead_end_too():
     charge = reaction("payments.charge", "Reserved", "Paid", exhausted="GaveUp")
     graph = chart(SHOP.reactions[0], charge, *HOLED.reactions[2:], workflow())
     finding = only(RULE, graph)
-    assert finding.what == "where payments.charge gives up with GaveUp, checkout reaches no outcome: nobody goes on from there"
+    assert finding.what == "Where payments.charge gives up with GaveUp, checkout reaches no outcome: nobody goes on from there."
     assert finding.place == at("payments.charge.exhausted")
 
 
@@ -154,7 +154,7 @@ def test_a_workflow_that_cannot_end_is_a_finding_of_its_own():
     graph = without(graph, "c.x")
     graph = replace(graph, reactions=(*graph.reactions, reaction("c.loop", "OrderConfirmed", "Unrelated")))
     finding = only(RULE, graph)
-    assert finding.what == "checkout can never end: no way leads from OrderPlaced to OrderConfirmed"
+    assert finding.what == "checkout can never end: no way leads from OrderPlaced to OrderConfirmed."
     assert finding.subject == "checkout"
     assert finding.place == at("checkout")
 
@@ -165,4 +165,4 @@ def test_a_workflow_that_can_only_fail_is_a_finding_too():
         reaction("b.end", "OrderConfirmed", "OrderConfirmed"),
         workflow(),
     )
-    assert only(RULE, graph).what == "checkout can never succeed: no way leads from OrderPlaced to OrderConfirmed"
+    assert only(RULE, graph).what == "checkout can never succeed: no way leads from OrderPlaced to OrderConfirmed."

@@ -35,9 +35,14 @@ def _lasts(action: Reaction) -> bool:
 
 
 def _successes(flow: Flow, action: Reaction, compensations: tuple[Reaction, ...]) -> list[int]:
-    """What it emits when it is done: what its compensations undo, or all that success is built on."""
+    """What it emits when it is done: what its compensations undo, and what success is built on where it lasts or they do not say."""
     named = {flow.net.number[node.undoes] for node in compensations if node.undoes}
-    return sorted(named or {tp for tp in flow.net.numbers(action.emits) if tp in flow.pays})
+    built_on = {tp for tp in flow.net.numbers(action.emits) if tp in flow.pays}
+    return sorted(named | built_on if _lasts(action) or not named else named)
+
+
+def _undoing(graph: Graph, action: Reaction, success: str) -> list[Reaction]:
+    return [node for node in graph.compensations.get(action.id, ()) if node.undoes in (None, success)]
 
 
 def _left(flow: Flow, action: Reaction, success: int, fail: int) -> tuple[int, World] | None:
@@ -50,8 +55,7 @@ def _left(flow: Flow, action: Reaction, success: int, fail: int) -> tuple[int, W
     }
     if success == fail or not ways:
         return None
-    undoing = [node for node in net.graph.compensations.get(action.id, ()) if node.undoes in (None, net.types[success])]
-    never = frozenset(index for node in undoing for index in net.arms_of[node.id])
+    never = frozenset(index for node in _undoing(net.graph, action, net.types[success]) for index in net.arms_of[node.id])
     toward = flow.cone((fail,))
     for question in _questions(flow, toward):
         world = flow.find(replace(question, ways=ways, must=(success, fail), never=never))
@@ -78,7 +82,7 @@ def _questions(flow: Flow, toward: set[int]) -> Iterator[Question]:
 
 def _finding(graph: Graph, flow: Flow, action: Reaction, fail: int, success: int, world: World) -> Finding:
     names, types = names_of(graph), flow.net.types
-    undone = graph.compensations.get(action.id, ())
+    undone = _undoing(graph, action, types[success])
     trail = world.trail(flow.net, fail)
     cause = "" if len(trail) < 2 else f" by way of {names.step(trail[-2])}"
     if undone:

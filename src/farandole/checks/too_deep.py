@@ -65,9 +65,9 @@ def _depths(net: Net) -> tuple[list[int], list[int]]:
             if there == here:
                 continue
             reached = depth[here] + (index >= 0 and size[here] > 1)
-            if reached > depth[there] or (last[there] < 0 and index >= 0):
-                depth[there] = max(depth[there], reached)
-                last[there] = index if index >= 0 else last[here]
+            by = index if index >= 0 else last[here]
+            if reached > depth[there] or (last[there] < 0 <= by):
+                depth[there], last[there] = reached, by
     return [depth[component[count + index]] for index in range(len(net.arms))], before
 
 

@@ -103,7 +103,8 @@ def _finding(graph: Graph, types: list[str], reactions: list[str]) -> Finding:
     first, *more = reactions
     others = f" (and {len(more)} more behind it)" if more else ""
     if len(types) > 1 or set(graph.reaction[first].causes) & set(types):
-        what = f"Nothing can set off {names.step(first)}{others}: {names.messages(types)} only follow from each other."
+        each = "only follow from each other" if len(types) > 1 else "only follows from itself"
+        what = f"Nothing can set off {names.step(first)}{others}: {names.messages(types)} {each}."
         fix = f"Let a command, or an event that comes from outside, lead to {names.step(types[0])}, or remove what cannot run."
     else:
         what = f"Nothing can set off {names.step(first)}{others}: it is behind {names.step(types[0])}, which nobody emits."
