@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from farandole.checks.base import Finding, Rule
 from farandole.checks.unlocked_resource import is_locked
-from farandole.checks.words import Names
+from farandole.checks.words import names_of
 from farandole.checks.workflows import after, flows_of
 from farandole.graph import Graph
 
@@ -15,7 +15,7 @@ __all__ = ["RULE"]
 
 def check(graph: Graph) -> Iterator[Finding]:
     """Reactions that read what a later reaction of the same workflow writes, with no lock held between."""
-    names = Names(graph)
+    names = names_of(graph)
     said: set[tuple[str, str]] = set()
     for workflow, flow in flows_of(graph).items():
         for reader in flow.reactions.values():

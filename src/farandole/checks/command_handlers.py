@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from farandole.checks.base import Finding, Rule
-from farandole.checks.words import Names, listed
+from farandole.checks.words import listed, names_of
 from farandole.graph import Graph, Message, Reaction
 
 __all__ = ["RULE"]
@@ -13,7 +13,7 @@ __all__ = ["RULE"]
 
 def check(graph: Graph) -> Iterator[Finding]:
     """Commands that are not handled exactly once."""
-    names = Names(graph)
+    names = names_of(graph)
     handlers: dict[str, list[Reaction]] = {}
     for reaction in graph.reactions:
         if reaction.trigger.kind == "command":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from farandole.checks.base import Finding, Rule
-from farandole.checks.words import Names
+from farandole.checks.words import names_of
 from farandole.checks.workflows import after
 from farandole.graph import Graph, Reaction
 
@@ -14,7 +14,7 @@ __all__ = ["RULE"]
 
 def check(graph: Graph) -> Iterator[Finding]:
     """Lists of events that lead back to their own reaction, or into calls to the outside."""
-    names = Names(graph)
+    names = names_of(graph)
     for reaction in graph.reactions:
         for tp in reaction.many:
             name, who = names.message(tp), names.reaction(reaction.id)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from farandole.checks.base import Finding, Rule
 from farandole.checks.fields import objects, written
-from farandole.checks.words import Names
+from farandole.checks.words import names_of
 from farandole.graph import Graph
 
 __all__ = ["RULE"]
@@ -19,7 +19,7 @@ OBJECTS = 3
 
 def check(graph: Graph) -> Iterator[Finding]:
     """Events with many fields or many nested objects."""
-    names = Names(graph)
+    names = names_of(graph)
     for message in graph.owned.values():
         service = graph.service.get(message.service)
         if message.kind != "event" or not message.schema or service is None or not service.complete:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from farandole.checks.base import Finding, Rule
 from farandole.checks.fields import missing, without_required
 from farandole.checks.unemitted import emitted
-from farandole.checks.words import Names, listed
+from farandole.checks.words import Names, listed, names_of
 from farandole.graph import Graph, family_of, short
 from farandole.schema.compatibility import breaks
 
@@ -16,7 +16,7 @@ __all__ = ["RULE"]
 
 def check(graph: Graph) -> Iterator[Finding]:
     """Readers whose schema refuses what the owner may send, and consumers of a major version that nobody emits any more."""
-    names = Names(graph)
+    names = names_of(graph)
     for reader in graph.messages:
         owner = graph.owned.get(reader.type)
         if reader.role != "reader" or owner is None or not reader.schema or not owner.schema:

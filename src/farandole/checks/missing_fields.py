@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from farandole.checks.base import Finding, Rule
 from farandole.checks.fields import missing
-from farandole.checks.words import Names, listed
+from farandole.checks.words import listed, names_of
 from farandole.graph import Graph
 
 __all__ = ["RULE"]
@@ -14,7 +14,7 @@ __all__ = ["RULE"]
 
 def check(graph: Graph) -> Iterator[Finding]:
     """Reader classes with required fields that the owner's message lacks, or has only sometimes."""
-    names = Names(graph)
+    names = names_of(graph)
     for reader in graph.messages:
         owner = graph.owned.get(reader.type)
         if reader.role != "reader" or owner is None or not reader.schema or not owner.schema:

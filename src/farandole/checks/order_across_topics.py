@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from farandole.checks.base import Finding, Rule
-from farandole.checks.words import Names
+from farandole.checks.words import Names, names_of
 from farandole.graph import Graph, Message, Reaction
 
 __all__ = ["RULE"]
@@ -14,7 +14,7 @@ __all__ = ["RULE"]
 
 def check(graph: Graph) -> Iterator[Finding]:
     """Reactions whose `relies_on` names a type on another topic, or under another key, than what they receive."""
-    names = Names(graph)
+    names = names_of(graph)
     for reaction in graph.reactions:
         for earlier in reaction.relies_on:
             for later in dict.fromkeys(reaction.trigger.receives):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from farandole.checks.base import Finding, Rule
-from farandole.checks.words import Names
+from farandole.checks.words import names_of
 from farandole.checks.workflows import after, flows_of
 from farandole.graph import Graph, Reaction
 
@@ -14,7 +14,7 @@ __all__ = ["RULE"]
 
 def check(graph: Graph) -> Iterator[Finding]:
     """Compensatable steps after a pivot, and retriable ones before it; ways through compensations do not count."""
-    names = Names(graph)
+    names = names_of(graph)
     said: set[tuple[str, str]] = set()
     for workflow, flow in flows_of(graph).items():
         steps = {id: _step(node) for id, node in flow.reactions.items() if _step(node) and not node.compensates}

@@ -24,6 +24,17 @@ FILES = (
     "sensitive_flow",
     "order_across_topics",
     "retry_beyond_window",
+    "cycle",
+    "unreachable",
+    "too_deep",
+    "dead_end",
+    "exhausted_missing",
+    "join_may_hang",
+    "deadline_without_late",
+    "missing_compensation",
+    "compensation_cannot_follow",
+    "compensation_can_fail",
+    "compensation_chain",
     # What is worth a thought.
     "names",
     "fat_event",
@@ -33,6 +44,8 @@ FILES = (
     "check_then_act",
     "waiting_state",
     "untied_transition",
+    "redelivered_reapproval",
+    "late_compensation_of_later",
     "advice",
 )
 """In the order in which findings are read: first what makes others hard to tell."""

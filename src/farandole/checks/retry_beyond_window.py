@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from farandole.checks.base import Finding, Rule
-from farandole.checks.words import Names, lasting
+from farandole.checks.words import lasting, names_of
 from farandole.graph import Graph
 
 __all__ = ["RULE"]
@@ -13,7 +13,7 @@ __all__ = ["RULE"]
 
 def check(graph: Graph) -> Iterator[Finding]:
     """Reactions to events whose retries take longer than the inbox of their service remembers."""
-    names = Names(graph)
+    names = names_of(graph)
     for reaction in graph.reactions:
         service = graph.service.get(reaction.service)
         if service is None or reaction.trigger.kind == "command" or reaction.horizon <= service.window:

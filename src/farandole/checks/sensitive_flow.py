@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from farandole.checks.base import Finding, Rule
 from farandole.checks.fields import reads
-from farandole.checks.words import Names, listed
+from farandole.checks.words import Names, listed, names_of
 from farandole.graph import Graph, Reaction, Service, family_of, short
 
 __all__ = ["RULE"]
@@ -14,7 +14,7 @@ __all__ = ["RULE"]
 
 def check(graph: Graph) -> Iterator[Finding]:
     """Services that read a sensitive field, and neither own or emit its message nor are cleared for it."""
-    names = Names(graph)
+    names = names_of(graph)
     sensitive: dict[str, set[str]] = {}
     for message in graph.messages:
         if message.sensitive:

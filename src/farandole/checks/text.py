@@ -9,7 +9,7 @@ from pathlib import Path
 
 from farandole.checks.base import Rule
 from farandole.checks.report import Judged, Report
-from farandole.checks.words import Names, listed
+from farandole.checks.words import Names, listed, names_of
 from farandole.graph import Place
 
 __all__ = ["Line", "lines", "plain_text", "rule_lines", "shown_place", "summary"]
@@ -33,7 +33,7 @@ def summary(report: Report) -> str:
 def lines(report: Report) -> Iterator[Line]:
     """The report: findings that count, what passes and why, and a summary in one line."""
     explained: set[str] = set()
-    names = Names(report.graph)
+    names = names_of(report.graph)
     workflows = [*(workflow.name for workflow in report.graph.workflows), None]
     counting = sorted(report.counting, key=lambda judged: (_order(workflows, judged), judged.verdict))
     for workflow, group in groupby(counting, key=lambda judged: judged.finding.workflow):

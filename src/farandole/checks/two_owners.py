@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from farandole.checks.base import Finding, Rule
-from farandole.checks.words import Names, listed
+from farandole.checks.words import Names, listed, names_of
 from farandole.graph import Graph, Message
 
 __all__ = ["RULE"]
@@ -13,7 +13,7 @@ __all__ = ["RULE"]
 
 def check(graph: Graph) -> Iterator[Finding]:
     """Events with several owners, and declarations of one type with another topic, key or schema."""
-    names = Names(graph)
+    names = names_of(graph)
     by_type: dict[str, list[Message]] = {}
     for message in graph.messages:
         by_type.setdefault(message.type, []).append(message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from farandole.checks.base import Finding, Rule
-from farandole.checks.words import Names
+from farandole.checks.words import names_of
 from farandole.graph import Graph
 
 __all__ = ["RULE"]
@@ -18,7 +18,7 @@ def check(graph: Graph) -> Iterator[Finding]:
     """
     if len(graph.service) < 2:
         return
-    names = Names(graph)
+    names = names_of(graph)
     outcomes = {tp for workflow in graph.workflows for tp in workflow.outcomes}
     foreign_readers = {node.type for node in graph.messages if node.role == "reader" and not _complete(graph, node.service)}
     public = {node.type for node in graph.messages if node.public}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from farandole.checks.base import Finding, Rule
-from farandole.checks.words import Names, listed
+from farandole.checks.words import Names, listed, names_of
 from farandole.graph import Graph, Place, family_of
 
 __all__ = ["RULE", "emitted"]
@@ -26,7 +26,7 @@ def emitted(graph: Graph) -> set[str]:
 
 def check(graph: Graph) -> Iterator[Finding]:
     """Events that a reaction or a workflow of ours names, whose owner is here and does not emit them, or that nobody owns."""
-    names = Names(graph)
+    names = names_of(graph)
     there = emitted(graph)
     families = {family_of(tp) for tp in there}
     for tp, (place, who) in _wanted(graph, names).items():

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 
 from farandole.checks.base import Finding, Rule
-from farandole.checks.words import Names
+from farandole.checks.words import names_of
 from farandole.graph import Graph
 
 __all__ = ["RULE"]
@@ -14,7 +14,7 @@ __all__ = ["RULE"]
 
 def check(graph: Graph) -> Iterator[Finding]:
     """Starts and outcomes of workflows that no service declares, emits or consumes."""
-    names = Names(graph)
+    names = names_of(graph)
     known = {node.type for node in graph.messages} | set(graph.producers) | set(graph.consumers)
     for workflow in graph.workflows:
         for word, types in (("starts with", workflow.starts), ("ends with", workflow.outcomes)):

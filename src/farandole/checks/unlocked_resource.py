@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from farandole.checks.base import Finding, Rule
-from farandole.checks.words import Names, listed
+from farandole.checks.words import listed, names_of
 from farandole.checks.workflows import Flow, after, flows_of
 from farandole.graph import Graph, Reaction
 
@@ -20,7 +20,7 @@ def is_locked(graph: Graph, flow: Flow, writer: Reaction, resource: str) -> bool
 
 def check(graph: Graph) -> Iterator[Finding]:
     """Resources that reactions of several workflows write, for each writer that holds no lock."""
-    names = Names(graph)
+    names = names_of(graph)
     flows = flows_of(graph)
     writers: dict[str, dict[str, list[Reaction]]] = {}
     for workflow, flow in flows.items():

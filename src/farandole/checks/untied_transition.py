@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from farandole.checks.base import Finding, Rule
-from farandole.checks.words import Names, listed
+from farandole.checks.words import listed, names_of
 from farandole.graph import Graph, Move, Reaction
 
 __all__ = ["RULE"]
@@ -13,7 +13,7 @@ __all__ = ["RULE"]
 
 def check(graph: Graph) -> Iterator[Finding]:
     """Moves that do not say which field names the instance, where the event's key is not the one under which it was made."""
-    names = Names(graph)
+    names = names_of(graph)
     moves: dict[str, list[tuple[Reaction, Move]]] = {}
     for reaction in graph.reactions:
         for move in reaction.moves:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from farandole.checks.base import Finding, Rule
-from farandole.checks.words import Names
+from farandole.checks.words import names_of
 from farandole.graph import Graph, Move, Reaction
 
 __all__ = ["RULE"]
@@ -16,7 +16,7 @@ def check(graph: Graph) -> Iterator[Finding]:
 
     Final are the states of reactions that end a workflow, that hear of its end, or that undo something.
     """
-    names = Names(graph)
+    names = names_of(graph)
     outcomes = {tp for workflow in graph.workflows for tp in workflow.outcomes}
     entered: dict[tuple[str, str], Reaction] = {}
     final: set[tuple[str, str]] = set()

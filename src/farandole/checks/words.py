@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from farandole.graph import Graph, short
 
-__all__ = ["Names", "lasting", "listed"]
+__all__ = ["Names", "lasting", "listed", "names_of"]
 
 
 class Names:
@@ -59,3 +59,8 @@ def lasting(seconds: float) -> str:
             count = f"{seconds / size:.1f}".removesuffix(".0")
             return f"{count} {'day' if count == '1' and unit == 'days' else unit}"
     return f"{seconds:g} s"
+
+
+def names_of(graph: Graph) -> Names:
+    """The short names of a graph, made once for all rules."""
+    return graph.kept("names", lambda: Names(graph))

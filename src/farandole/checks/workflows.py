@@ -49,7 +49,11 @@ def after(graph: Graph, starts: Iterable[str], *, undoing: bool = True) -> Flow:
 
 
 def flows_of(graph: Graph) -> dict[str, Flow]:
-    """The flow of each workflow, with the command handlers that start it."""
+    """The flow of each workflow, with the command handlers that start it; made once for all rules."""
+    return graph.kept("reach", lambda: _flows(graph))
+
+
+def _flows(graph: Graph) -> dict[str, Flow]:
     found = {}
     for workflow in graph.workflows:
         found[workflow.name] = flow = after(graph, workflow.starts)
