@@ -19,7 +19,7 @@ def check(graph: Graph) -> Iterator[Finding]:
     names = names_of(graph)
     for reader in graph.messages:
         owner = graph.owned.get(reader.type)
-        if reader.role != "reader" or owner is None or not reader.schema or not owner.schema:
+        if reader.role != "reader" or owner is None or not reader.schema or not owner.schema or reader.schema == owner.schema:
             continue
         # Missing fields have a rule of their own, with a better remedy.
         needed = without_required(reader.schema) if any(missing(reader.schema, owner.schema)) else reader.schema
