@@ -33,7 +33,14 @@ def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 
+def _list(dumper: yaml.SafeDumper, value: list[Any]) -> yaml.SequenceNode:
+    """Names beside each other where they fit into a line."""
+    simple = len(value) < 30 and len(text := str(value)) < 100 and "{" not in text and "\\n" not in text
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", value, flow_style=simple)
+
+
 _Dumper.add_representer(str, _text)
+_Dumper.add_representer(list, _list)
 
 
 def as_yaml(document: Any) -> str:

@@ -64,7 +64,7 @@ def node_of(cls: type[T], spot: Spot, known: Mapping[str, Any]) -> T:
     spot:
         The object with its fields.
     known:
-        Fields that stand elsewhere in the document; those here win.
+        Fields that stand elsewhere in the document; those here win, also inside of objects.
 
     Raises
     ------
@@ -75,6 +75,11 @@ def node_of(cls: type[T], spot: Spot, known: Mapping[str, Any]) -> T:
     if not isinstance(data, dict):
         raise spot.trouble("manifest-structure", "expected an object here", "See docs/manifests.md")
     words = {**known, **data}
+    words |= {
+        word: {**known[word], **data[word]}
+        for word in known
+        if isinstance(known[word], dict) and isinstance(data.get(word), dict)
+    }
     for word, inner in (("place", words), *((part, words.get(part)) for part in ("exhausted", "late"))):
         if isinstance(inner, dict):
             place = inner.get("place", spot.place)
@@ -104,7 +109,7 @@ def _built(value: Any) -> Any:
 def _at(spot: Spot, path: str) -> Spot:
     """The place that msgspec means by a path such as `.trigger.receives[0]`."""
     for word in re.findall(r"[^.\[\]`]+", path):
-        inner = dict(spot.items()).get(word) if isinstance(spot.node.value, (dict, list)) else None
+        inner = dict(spot.parts()).get(word) if isinstance(spot.node.value, (dict, list)) else None
         if inner is None:
             break
         spot = inner

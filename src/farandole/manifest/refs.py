@@ -68,7 +68,7 @@ class Spot:
         inner = self.get(key)
         return None if inner is None else self.files.follow(inner)
 
-    def items(self) -> Iterator[tuple[str, Spot]]:
+    def parts(self) -> Iterator[tuple[str, Spot]]:
         """The values of an object by key, or of a list by index.
 
         Raises

@@ -114,12 +114,11 @@ class _Writing:
         left_out = ["type", "service", "schema", "doc", "examples", "sensitive"]
         if message.kind == "event":
             left_out.append("topic")  # the channel's address
-        notes = data_of(message, without=[*left_out, "role", "place"] if copied else left_out)
+        notes: dict[str, Any] = data_of(message, without=[*left_out, "role", "place"] if copied else left_out)
         if message.sensitive or message.sensitive != sensitive_paths(message.schema):
             notes["sensitive"] = list(message.sensitive)
-        if copied:
-            return {"copied_from": message.service, **notes}
-        return {"role": message.role, **notes}
+        first = {"copied_from": message.service} if copied else {"role": message.role}
+        return {**first, "version": list(message.version), **notes}
 
     # --- operations
 
