@@ -20,8 +20,10 @@ _COMMANDS = {
     "status": "show outboxes, lags, retries and dead letters",
     "broker": "make ready what services need on their broker",
     "db": "look at the tables of databases, or bring them up to date",
+    "manifest": "write services as AsyncAPI documents",
     "dead": "list, show, retry or discard dead letters",
     "check": "prove from the declarations what cannot go wrong",
+    "codegen": "write reader classes for the events of other teams",
     "rehearse": "run the real handlers through many faulty futures",
     "demo": "run the shop example on real or made-up orders",
 }
