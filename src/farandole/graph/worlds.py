@@ -286,16 +286,16 @@ class _Search:
 
     def _set_off(self, index: int) -> None:
         question, kind = self.question, self.arms[index].kind
-        if index in question.never:
-            self.failed = True
-        elif kind in ("runs", "command") or (question.timers is not None and index in question.timers):
+        if kind in ("runs", "command") or (question.timers is not None and index in question.timers):
             self._decide(index)
         elif kind == "deadline" and question.timers is None:
             self.held.append(index)
 
     def _decide(self, index: int) -> None:
         ways = self._ways(index)
-        if len(ways) > 1 and any(tp in self.matters for way in ways for tp in way):
+        if index in self.question.never:
+            self.failed = True
+        elif len(ways) > 1 and any(tp in self.matters for way in ways for tp in way):
             self.open.append(index)
         else:
             self._answer(index, ways[0])
