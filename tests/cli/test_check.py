@@ -285,14 +285,46 @@ def test_sarif_is_valid_against_the_schema_of_its_standard(faulty: Project, shar
         validator.validate(sarif(faulty, *tokens))
 
 
+# --- manifests
+
+
+@pytest.fixture
+def manifests(faulty: Project) -> Project:
+    """The faulty choreography as a folder of manifests."""
+    assert faulty.run("manifest", faulty.app, "--output", "manifests")[0] == 0
+    return faulty
+
+
+def test_a_folder_of_manifests_is_checked_like_the_code_that_they_came_from(manifests: Project) -> None:
+    from_code = manifests.run("check", manifests.app)
+    assert manifests.run("check", "manifests") == from_code
+
+
+def test_a_document_that_cannot_be_read_is_an_error_with_its_line(manifests: Project) -> None:
+    (manifests.folder / "manifests" / "broken.yaml").write_text("asyncapi: 3.0.0\ninfo: [\n")
+    code, out, err = manifests.run("check", "manifests")
+    assert (code, err) == (1, "")
+    assert "manifests/broken.yaml:" in out
+    assert "error manifest-" in out
+    assert "2 errors and 1 warning in 2 services" in out
+
+
+def test_a_path_that_is_not_there_is_one_line_and_exit_code_2(cafe: Project) -> None:
+    code, out, err = cafe.run("check", "nowhere/at/all")
+    assert (code, out) == (2, "")
+    assert err.startswith("farandole: there is no file or folder nowhere/at/all.")
+
+
 # --- what it takes
 
 
 @pytest.mark.real_time
-def test_it_runs_without_the_runtime_and_sqlalchemy(faulty: Project) -> None:
+@pytest.mark.parametrize("what", ["app", "manifests"])
+def test_it_runs_without_the_runtime_and_sqlalchemy(manifests: Project, what: str) -> None:
+    faulty, named = manifests, manifests.app if what == "app" else what
     program = (
         "import sys; from farandole.cli import main\n"
-        f"code = main(['check', '{faulty.app}', '--hints'])\n"
+        f"code = main(['check', '{named}', '--hints'])\n"
         "print(code, sorted(name for name in sys.modules if name.startswith('farandole.runtime') or name == 'sqlalchemy'))"
     )
     source = str(Path(farandole.__file__).parents[1])

@@ -11,6 +11,7 @@ from farandole.checks.base import Finding, Rule, Severity
 from farandole.checks.baseline import Baseline
 from farandole.checks.registry import rule_named, rules
 from farandole.checks.settings import Choice, Settings
+from farandole.checks.words import sentence
 from farandole.checks.workflows import flows_of, workflow_of
 from farandole.graph import Graph
 from farandole.graph.nodes import WINDOW
@@ -166,7 +167,8 @@ def foreign_rule(finding: Finding) -> Rule:
 
 
 def _placed(graph: Graph, found: list[tuple[Rule, Finding]]) -> Iterator[tuple[Rule, Finding]]:
-    """The findings with the workflow that each belongs to, where the rule did not say."""
+    """The findings in whole sentences, each with the workflow that it belongs to, where the rule did not say."""
     flows = flows_of(graph) if any(finding.workflow is None for _, finding in found) else {}
     for rule, finding in found:
-        yield rule, finding if finding.workflow else replace(finding, workflow=workflow_of(flows, finding.subject))
+        workflow = finding.workflow or workflow_of(flows, finding.subject)
+        yield rule, replace(finding, what=sentence(finding.what), fix=sentence(finding.fix), workflow=workflow)
