@@ -221,6 +221,14 @@ def test_a_baseline_may_lie_elsewhere(faulty: Project) -> None:
     assert faulty.run("check", faulty.app, "--baseline", "known.json")[0] == 0
 
 
+def test_writing_the_baseline_for_one_rule_keeps_what_is_known_of_others(faulty: Project) -> None:
+    faulty.run("check", faulty.app, "--write-baseline")
+    both = (faulty.folder / "farandole-baseline.json").read_text()
+    code, out, _ = faulty.run("check", faulty.app, "--write-baseline", "--rule", "unconsumed")
+    assert (code, out) == (0, "farandole-baseline.json: 2 findings known from now on. New ones fail.\n")
+    assert (faulty.folder / "farandole-baseline.json").read_text() == both
+
+
 # --- for programs
 
 
@@ -307,6 +315,17 @@ def test_a_document_that_cannot_be_read_is_an_error_with_its_line(manifests: Pro
     assert "manifests/broken.yaml:" in out
     assert "error manifest-" in out
     assert "2 errors and 1 warning in 2 services" in out
+
+
+def test_what_a_stranger_wrote_cannot_steer_a_terminal_or_a_build(faulty: Project) -> None:
+    faulty.run("manifest", faulty.app, "--output", "strange", "--json")
+    for path in (faulty.folder / "strange").iterdir():
+        path.write_text(path.read_text().replace("MailSent", r"Mail\u001b[2J\n::error::Sent"))
+    for tokens in ([], ["--github"]):
+        _, out, err = faulty.run("check", "strange", *tokens)
+        assert "::error::Sent" in out + err
+        assert "\x1b" not in out + err
+        assert not any(line.startswith("::error::") for line in out.splitlines())
 
 
 def test_a_path_that_is_not_there_is_one_line_and_exit_code_2(cafe: Project) -> None:
