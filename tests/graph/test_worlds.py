@@ -9,6 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from tests.checks.sketch import chart, command, deadline, reaction, wire, workflow
 
+from farandole.checks import dead_end
 from farandole.graph import worlds
 from farandole.graph.net import net_of
 from farandole.graph.worlds import Flow, Question, flows_of
@@ -21,7 +22,7 @@ def flows(draw) -> Flow:
     """Small choreographies with choices, joins and deadlines, that start with E0 and end with E5 or E6."""
     name = st.sampled_from(NAMES)
     parts = []
-    for number in range(draw(st.integers(1, 7))):
+    for number in range(draw(st.integers(1, 5))):
         answers = " | ".join(
             draw(st.lists(st.lists(name, min_size=1, max_size=2, unique=True).map(" + ".join), min_size=1, max_size=3))
         )
@@ -75,7 +76,7 @@ def told(flow: Flow) -> str:
 def every_choice(flow: Flow, question: Question):
     arms = flow.net.arms
     options = [question.ways.get(index, arm.ways) for index, arm in enumerate(arms)]
-    assume(prod(map(len, options)) <= 1_000)
+    assume(prod(map(len, options)) <= 200)
     for combination in product(*options):
         yield dict(enumerate(combination))
 
@@ -173,3 +174,21 @@ def test_the_graph_in_numbers_is_made_once():
     graph = chart(reaction("s.go", "E0", "E5"), workflow("E0", "E5", "E6"))
     assert net_of(graph) is net_of(graph)
     assert flows_of(graph) is flows_of(graph)
+
+
+def test_of_a_workflow_that_is_one_with_everything_nothing_is_said(monkeypatch):
+    parts = [reaction("s.go", "E0", "E1 | E5"), reaction("s.more", "E1", "E6"), workflow("E0", "E5", "E6")]
+    assert flows_of(chart(*parts))[0].find(Question((0,)))
+    monkeypatch.setattr(worlds, "LARGEST", 1)
+    flow = flows_of(chart(*parts))[0]
+    assert flow.is_tired
+    assert flow.search(Question(flow.starts)) == (None, False)
+    assert list(dead_end.RULE.check(chart(*parts))) == []
+
+
+def test_searches_in_one_workflow_have_an_end(monkeypatch):
+    flow = flows_of(chart(reaction("s.go", "E0", "E1 | E5"), reaction("s.more", "E1", "E6"), workflow("E0", "E5", "E6")))[0]
+    monkeypatch.setattr(worlds, "PATIENCE", 20)
+    answers = [flow.search(Question(flow.starts)) for _ in range(30)]
+    assert answers[0][1]
+    assert answers[-1] == (None, False)

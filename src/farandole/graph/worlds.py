@@ -20,8 +20,10 @@ __all__ = ["BUDGET", "Flow", "Question", "World", "flows_of"]
 BUDGET = 2_000
 """How many branches a search looks at. Real workflows need tens."""
 
-PATIENCE = 2_000_000
-"""How many events all searches in one workflow let come. Real workflows need some ten thousand; where everything hangs together, searches end here."""
+PATIENCE = 100_000
+"""How many events all searches in one workflow let come. Real ones need some hundred; where everything hangs together, searches end here."""
+LARGEST = 2_000
+"""How many arms a workflow may touch; where it touches more, it is one with all others, and nothing is said about it."""
 
 Ways = Mapping[int, tuple[tuple[int, ...], ...]]
 
@@ -145,6 +147,9 @@ class Flow:
         }
         self.counts = self.cone({*self.outcomes, *self.awaited, *(tp for arm in undoing for tp in net.arms[arm].parts)})
         self.arms = {arm for arm in self.arms if arm in undoing or not self.counts.isdisjoint(net.arms[arm].emits)}
+        self.spent = 0
+        if len(self.arms) > LARGEST:
+            self.arms, self.spent = set(), PATIENCE + 1
         self.moves: dict[int, list[int]] = {}
         for arm in sorted(self.arms):
             for tp in net.arms[arm].parts:
@@ -154,7 +159,6 @@ class Flow:
         self.leads = self.cone(self.outcomes)
         self.pays = self.cone(self.succeeds)
         self.rounds = self._rounds()
-        self.spent = 0
 
     def arm(self, index: int) -> Arm:
         return self.net.arms[index]
@@ -165,7 +169,12 @@ class Flow:
 
     def search(self, question: Question) -> tuple[World | None, bool]:
         """A world as it was asked for, and whether the search was complete."""
-        return _Search(self, question).run()
+        return (None, False) if self.is_tired else _Search(self, question).run()
+
+    @property
+    def is_tired(self) -> bool:
+        """Whether so much was searched that no search finds anything more."""
+        return self.spent > PATIENCE
 
     def _spread(self, sources: Iterable[int]) -> tuple[set[int], set[int]]:
         """What can be reached if everything is answered, and the arms set off. Successes end it."""
@@ -252,6 +261,7 @@ class _Search:
         if question.timers is None:
             asked.update(flow.awaited)
         self.matters = flow.cone(asked)
+        flow.spent += len(self.matters) + len(self.wanted)
 
     def run(self) -> tuple[World | None, bool]:
         self.new += [(tp, -1) for tp in self.question.sources]
@@ -260,7 +270,7 @@ class _Search:
             self.new += [(tp, arm) for tp in way]
         frames: list[tuple[int, Iterator[tuple[int, ...]], tuple[int, int, list[int], list[int]]]] = []
         for _ in range(BUDGET):
-            if self.flow.spent > PATIENCE:
+            if self.flow.is_tired:
                 break
             self._spread()
             while not self.failed and not self.open and self._release():
