@@ -115,7 +115,9 @@ def examine(
     ran = tuple(rule for rule in rules().values() if (rule.id in chosen if chosen else settings.wants(rule, hints=hints)))
     found = [(foreign_rule(finding), finding) for finding in before]
     for rule in ran:
-        own = sorted(rule.check(graph), key=lambda finding: (finding.place.file, finding.place.line or 0, finding.subject))
+        own = sorted(
+            dict.fromkeys(rule.check(graph)), key=lambda finding: (finding.place.file, finding.place.line or 0, finding.subject)
+        )
         found += [(rule, finding) for finding in own]
     placed = list(_placed(graph, found))
     judged = tuple(_judged(placed, settings, baseline, asked=hints or bool(chosen)))
@@ -170,5 +172,5 @@ def _placed(graph: Graph, found: list[tuple[Rule, Finding]]) -> Iterator[tuple[R
     """The findings in whole sentences, each with the workflow that it belongs to, where the rule did not say."""
     flows = flows_of(graph) if any(finding.workflow is None for _, finding in found) else {}
     for rule, finding in found:
-        workflow = finding.workflow or workflow_of(flows, finding.subject)
+        workflow = workflow_of(flows, finding.subject) if finding.workflow is None else finding.workflow
         yield rule, replace(finding, what=sentence(finding.what), fix=sentence(finding.fix), workflow=workflow)
