@@ -21,7 +21,7 @@ _COMMANDS = {
     "broker": "make ready what services need on their broker",
     "db": "look at the tables of databases, or bring them up to date",
     "manifest": "write services as AsyncAPI documents",
-    "dead": "list, show, retry or discard dead letters",
+    "dead": "list, show, edit, retry or discard dead letters",
     "check": "prove from the declarations what cannot go wrong",
     "codegen": "write reader classes for the events of other teams",
     "rehearse": "run the real handlers through many faulty futures",
