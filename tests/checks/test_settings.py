@@ -6,7 +6,7 @@ import tomllib
 from typing import Any
 
 import pytest
-from tests.checks.kit import event, graph, reaction, service
+from tests.checks.kit import at, event, graph, reaction, service
 
 from farandole.checks.base import Finding
 from farandole.checks.baseline import Baseline
@@ -94,7 +94,7 @@ def test_what_is_set_to_count_counts_though_it_is_known() -> None:
 
 
 def test_more_of_one_kind_than_are_known_all_count() -> None:
-    twice = graph(service("a"), service("a"), service("a"))
+    twice = graph(*(service("a", place=at(line)) for line in (1, 2, 3)))
     rule = rules()["two-services"]
     assert len(list(rule.check(twice))) == 2
     subject = ("two-services", "shop.a")
