@@ -21,6 +21,9 @@ _COMMANDS = {
     "broker": "make ready what services need on their broker",
     "db": "look at the tables of databases, or bring them up to date",
     "dead": "list, show, edit, retry or discard dead letters",
+    "check": "prove from the declarations what cannot go wrong",
+    "manifest": "write services as AsyncAPI documents",
+    "codegen": "write reader classes for the events of other teams",
     "rehearse": "run the real handlers through many faulty futures",
     "demo": "run the shop example on real or made-up orders",
 }

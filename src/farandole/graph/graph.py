@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from farandole.graph.nodes import AllowedCycle, Edge, Message, Reaction, Service, Workflow
 
@@ -67,7 +67,10 @@ class Graph:
         """All message types that anything names, sorted."""
         found = {node.type for node in self.messages}
         for reaction in self.reactions:
-            found.update(reaction.trigger.receives, reaction.effects_of_all_ways)
+            found.update(reaction.trigger.receives, reaction.trigger.after, reaction.trigger.unless, reaction.effects_of_all_ways)
+            found.update(*reaction.answers, reaction.relies_on, filter(None, [reaction.undoes]))
+            for branch in filter(None, (reaction.exhausted, reaction.late)):
+                found.update(*branch.answers)
         for workflow in self.workflows:
             found.update(workflow.starts, workflow.outcomes)
         return tuple(sorted(found))
@@ -101,6 +104,17 @@ class Graph:
     def of_service(self) -> dict[str, tuple[Reaction, ...]]:
         """The reactions of each service."""
         return _grouped((reaction.service, reaction) for reaction in self.reactions)
+
+    def kept(self, name: str, make: Callable[[], V]) -> V:
+        """What `make` gives, made once and kept with the graph: what several checks derive from it."""
+        if name not in self._kept:
+            self._kept[name] = make()
+        value: V = self._kept[name]
+        return value
+
+    @cached_property
+    def _kept(self) -> dict[str, Any]:
+        return {}
 
     def declared(self, service: str, type: str) -> Message | None:
         """What a service knows of a message: its reader class, or else what the owner says."""
