@@ -193,8 +193,7 @@ class PostgresStore:
 
     async def published(self, seqs: Sequence[int]) -> None:
         if seqs:
-            async with self._alone(durable=False) as (database, connection):
-                await database.run(connection, outbox.SQL.published, list(seqs))
+            await self.database.read(outbox.SQL.published, list(seqs))
 
     async def unpublishable(self, row: OutboxRow, reason: str) -> None:
         async with self._alone(durable=True) as access:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Begin", "LatePostgres", "PostgresTransaction"]
 
-_LOOK = "SELECT 1 FROM farandole_inbox WHERE blocks LIMIT 1"
 _RELAXED = "SET LOCAL synchronous_commit = off; "
 _COMMIT = f"RELEASE SAVEPOINT {OWN}; COMMIT"
 
@@ -34,7 +33,9 @@ _COMMIT = f"RELEASE SAVEPOINT {OWN}; COMMIT"
 async def begin(database: Database, connection: Any, *, durable: bool = True) -> bool:
     """Begin, in one round trip; gives whether any key waits at all."""
     relaxed = "" if durable else _RELAXED
-    tag = await database.control(connection, "begin", f"{database.settings.begin}; {relaxed}SAVEPOINT {OWN}; {_LOOK}")
+    tag = await database.control(
+        connection, "begin", f"{database.settings.begin}; {relaxed}SAVEPOINT {OWN}; {inbox.SQL.look.sql}"
+    )
     database.alive(connection).hold(True)
     return not tag.endswith(" 0")
 

@@ -229,7 +229,7 @@ class LateSqlite:
                     raise
         else:  # in memory there is one connection: no other transaction may be open while we look
             async with database.lock:
-                own = sqlite3.Cursor(database.writer)
+                own = database.writer.plain_cursor()
                 own.execute("PRAGMA query_only = ON")
                 try:
                     return _fetch(database.writer, sql, parameters)
