@@ -50,7 +50,7 @@ _NARROW, _BROAD = frozenset("iljtfrI.,:;|!'()[]/ -"), frozenset("mwMW@%—…")
 def page(width: float, height: float, title: str, description: str, parts: Sequence[str]) -> str:
     """The document."""
     opening = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="farandole-story" viewBox="0 0 {width:.0f} {height:.0f}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="farandole-picture" viewBox="0 0 {width:.0f} {height:.0f}" role="img" '
         f'font-family="Helvetica, Arial, sans-serif"><title>{escape(title)}</title><desc>{escape(description)}</desc>'
     )
     style = f"<style>{_css(_LIGHT)}@media (prefers-color-scheme: dark) {{{_css(_DARK)}}}</style>"
@@ -59,7 +59,7 @@ def page(width: float, height: float, title: str, description: str, parts: Seque
 
 def _css(colours: dict[str, str]) -> str:
     rules = [
-        f".farandole-story .f-{name}{{fill:{colour}}}.farandole-story .s-{name}{{stroke:{colour}}}"
+        f".farandole-picture .f-{name}{{fill:{colour}}}.farandole-picture .s-{name}{{stroke:{colour}}}"
         for name, colour in colours.items()
     ]
     return "".join(rules)
