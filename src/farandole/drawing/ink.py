@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
-__all__ = ["arrow_head", "box", "cross", "line", "page", "shortened", "text", "wide"]
+__all__ = ["arrow_head", "box", "broken", "cross", "line", "page", "shortened", "text", "wide"]
 
 _LIGHT = {
     "paper": "#ffffff",
@@ -18,6 +19,7 @@ _LIGHT = {
     "red": "#b3261e",
     "amber": "#8a5a00",
     "green": "#256b3a",
+    "plum": "#8b2f6b",
     "redtint": "#fdecea",
     "ambertint": "#fdf3dc",
     "greentint": "#e6f4ea",
@@ -36,6 +38,7 @@ _DARK = {
     "red": "#ff8a80",
     "amber": "#e8b84a",
     "green": "#7fd99a",
+    "plum": "#f0a3d1",
     "redtint": "#3a1a1b",
     "ambertint": "#352a10",
     "greentint": "#14301e",
@@ -85,6 +88,27 @@ def shortened(words: str, size: float, room: float) -> str:
     while words and wide(f"{words}…", size) > room:
         words = words[:-1]
     return f"{words}…"
+
+
+_PIECES = re.compile(r"[A-Z]+(?![a-z])[0-9]*|[A-Z]?[^A-Z\s_.:/-]+|[\s_.:/-]+|[A-Z]")
+
+
+def broken(words: str, size: float, room: float, most: int = 3) -> list[str]:
+    """A name in lines that are about as wide as there is room, at most: it breaks where a new word begins, `Order|Placed`.
+
+    Parameters
+    ----------
+    most:
+        How many lines there may be; what is more is cut, and `…` stands for it.
+    """
+    found = [""]
+    for piece in _PIECES.findall(words):
+        if found[-1] and wide(found[-1] + piece.rstrip(), size) > room:
+            found.append("")
+        found[-1] += piece.lstrip() if not found[-1] else piece
+    if len(found) > most:
+        found[most - 1 :] = ["".join(found[most - 1 :])]
+    return [shortened(line.rstrip(), size, room) for line in found]
 
 
 def text(
