@@ -14,7 +14,7 @@ from farandole.errors import ConfigurationError
 from farandole.graph.graph import Graph
 from farandole.graph.nodes import Branch, Reaction, family_of, short
 
-__all__ = ["around_message", "of_services", "of_workflow", "only"]
+__all__ = ["around_message", "of_services", "of_workflow", "only", "services_named"]
 
 
 def of_workflow(graph: Graph, name: str) -> Graph:
@@ -58,7 +58,7 @@ def of_services(graph: Graph, names: Iterable[str]) -> Graph:
     ConfigurationError
         There is no such service.
     """
-    chosen = {id for name in names for id in _services(graph, name)}
+    chosen = services_named(graph, names)
     inner = [reaction for id in chosen for reaction in graph.of_service.get(id, ())]
     types = {tp for reaction in inner for tp in (*reaction.trigger.receives, *reaction.effects_of_all_ways)}
     types |= {node.type for node in graph.messages if node.service in chosen and node.role == "owner"}
@@ -69,6 +69,17 @@ def of_services(graph: Graph, names: Iterable[str]) -> Graph:
     reactions |= {reaction.id for tp in heard for reaction in graph.producers.get(tp, ())}
     shown = " and ".join(sorted(short(id) for id in chosen)) if len(chosen) < 4 else f"{len(chosen)} services"
     return replace(only(graph, reactions, types), name=f"{graph.name}: {shown}", workflows=graph.workflows)
+
+
+def services_named(graph: Graph, names: Iterable[str]) -> frozenset[str]:
+    """The ids of services; the same names as in `of_services`.
+
+    Raises
+    ------
+    ConfigurationError
+        There is no such service.
+    """
+    return frozenset(id for name in names for id in _services(graph, name))
 
 
 def around_message(graph: Graph, name: str) -> Graph:

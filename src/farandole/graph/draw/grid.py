@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from farandole.graph.draw.picture import Arrow, Node, Picture
+from farandole.graph.draw.picture import Picture
 
 __all__ = ["Cells", "depths", "place"]
 
@@ -39,21 +40,22 @@ def depths(nodes: Iterable[str], arrows: Iterable[tuple[str, str]]) -> dict[str,
     entered: set[str] = set()
     done: set[str] = set()
     back: set[tuple[str, str]] = set()
-    for root in sorted(nodes, key=lambda id: id in led_to):
+    for root in sorted(nodes, key=led_to.__contains__):
         stack = [(root, iter(heads[root]))] if root not in entered else []
         entered.add(root)
         while stack:
             node, rest = stack[-1]
-            head = next(rest, None)
-            if head is None:
+            for head in rest:
+                if head not in entered:
+                    entered.add(head)
+                    stack.append((head, iter(heads[head])))
+                    break
+                if head not in done:
+                    back.add((node, head))
+            else:
                 stack.pop()
                 done.add(node)
                 finished.append(node)
-            elif head not in entered:
-                entered.add(head)
-                stack.append((head, iter(heads[head])))
-            elif head not in done:
-                back.add((node, head))
     found = dict.fromkeys(finished, 0)
     for node in reversed(finished):  # causes before effects
         for head in heads[node]:
@@ -68,31 +70,49 @@ def depths(nodes: Iterable[str], arrows: Iterable[tuple[str, str]]) -> dict[str,
 def _in_lanes(picture: Picture) -> tuple[Cells, list[str]]:
     """A column for each group; a row holds one node of each group, below all that lead to it."""
     by_depth = depths(_told(picture), [(arrow.tail, arrow.head) for arrow in picture.arrows])
-    lanes = _near(list(picture.groups), [(_groups(picture)[a.tail], _groups(picture)[a.head]) for a in picture.arrows])
-    column = {group: number for number, group in enumerate(lanes)}
+    group = {node.id: node.group for node in picture.nodes}
+    lanes = _near(list(picture.groups), [(group[arrow.tail], group[arrow.head]) for arrow in picture.arrows])
+    column = {name: number for number, name in enumerate(lanes)}
     before: dict[str, list[str]] = defaultdict(list)
     for arrow in picture.arrows:
         if by_depth[arrow.tail] < by_depth[arrow.head]:
             before[arrow.head].append(arrow.tail)
+    ahead = _ahead(by_depth, before)
+    bad = {node.id for node in picture.nodes if node.look == "fails"}
+    bad |= {id for id, tails in before.items() if tails and bad.issuperset(tails)}
     cells: Cells = {}
-    taken: set[tuple[int, int]] = set()
-    order = {id: number for number, id in enumerate(by_depth)}
-    for node in sorted(picture.nodes, key=lambda node: (by_depth[node.id], node.look != "usual", -order[node.id])):
-        row = max((cells[tail][0] + 1 for tail in before[node.id]), default=0)
-        while (row, column[node.group]) in taken:
-            row += 1
-        cells[node.id] = (row, column[node.group])
-        taken.add(cells[node.id])
+    waiting: dict[str, list[str]] = {name: [] for name in lanes}
+    for id in by_depth:
+        waiting[group[id]].append(id)
+    row = 0
+    while any(waiting.values()):
+        here = []
+        for name, ids in waiting.items():
+            ready = [id for id in ids if all(tail in cells for tail in before[id])]
+            if ready:
+                over = (row - 1, column[name])
+                follows = {id for id in ready if any(cells[tail] == over for tail in before[id])}
+                rank = {id: (id not in follows, id in bad, -ahead[id]) for id in ready}
+                best = min(ready, key=rank.__getitem__)
+                here.append((best, (row, column[name])))
+                ids.remove(best)
+        cells.update(here)  # not before: what stands in a row leads to nothing in that row
+        row += 1
     return cells, lanes
+
+
+def _ahead(by_depth: dict[str, int], before: dict[str, list[str]]) -> dict[str, int]:
+    """How far the longest way on leads from each node: what goes on stands above what ends."""
+    found = dict.fromkeys(by_depth, 0)
+    for id in sorted(by_depth, key=by_depth.__getitem__, reverse=True):
+        for tail in before[id]:
+            found[tail] = max(found[tail], found[id] + 1)
+    return found
 
 
 def _told(picture: Picture) -> list[str]:
     """The nodes in an order to tell them: commands first, and failures last."""
     return [node.id for node in sorted(picture.nodes, key=lambda node: (node.kind != "command", node.look != "usual"))]
-
-
-def _groups(picture: Picture) -> dict[str, str]:
-    return {node.id: node.group for node in picture.nodes}
 
 
 def _near(names: Sequence[str], pairs: Sequence[tuple[str, str]]) -> list[str]:
@@ -123,19 +143,57 @@ def _near(names: Sequence[str], pairs: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def _in_layers(picture: Picture) -> Cells:
-    """Rows by depth, each in the order of what its nodes are connected with; long rows are broken."""
+    """Rows by depth, each in the order of what its nodes are connected with; long rows are broken.
+
+    Nodes that lead to each other in a circle have one depth, whatever their order: they stand together as a block.
+    """
     arrows = [(arrow.tail, arrow.head) for arrow in picture.arrows]
-    by_depth = depths([node.id for node in picture.nodes], arrows)
     connected = {end for pair in arrows for end in pair}
+    order = depths([node.id for node in picture.nodes], arrows)
+    circle = _circles(order, arrows)
+    by_depth = depths(dict.fromkeys(circle.values()), [(circle[tail], circle[head]) for tail, head in arrows])
     layers: list[list[str]] = [[] for _ in range(max(by_depth.values(), default=0) + 1)]
-    for id in reversed(by_depth):
+    for id in sorted(order, key=order.__getitem__):
         if id in connected:
-            layers[by_depth[id]].append(id)
-    _untangle(layers, arrows)
-    rows = [part for layer in layers for part in _broken(layer)]
+            layers[by_depth[circle[id]]].append(id)
+    _untangle(layers, [pair for pair in arrows if circle[pair[0]] != circle[pair[1]]])
+    rows = [part for layer in layers for part in _broken(layer, len(layer) - len({circle[id] for id in layer}))]
     rows += _broken([node.id for node in picture.nodes if node.id not in connected])  # what nobody hears stands at the end
     widest = max(map(len, rows), default=0)
     return {id: (row, (widest - len(ids)) // 2 + place) for row, ids in enumerate(rows) for place, id in enumerate(ids)}
+
+
+def _circles(nodes: Iterable[str], arrows: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """For each node one that stands for all that lead to it and are led to by it (Kosaraju's way)."""
+    heads: dict[str, list[str]] = defaultdict(list)
+    tails: dict[str, list[str]] = defaultdict(list)
+    for tail, head in arrows:
+        heads[tail].append(head)
+        tails[head].append(tail)
+    finished: list[str] = []
+    seen: set[str] = set()
+    for root in nodes:
+        stack = [(root, iter(heads[root]))] if root not in seen else []
+        seen.add(root)
+        while stack:
+            node, rest = stack[-1]
+            for head in rest:
+                if head not in seen:
+                    seen.add(head)
+                    stack.append((head, iter(heads[head])))
+                    break
+            else:
+                finished.append(node)
+                stack.pop()
+    found: dict[str, str] = {}
+    for root in reversed(finished):
+        todo = [] if root in found else [root]
+        while todo:
+            node = todo.pop()
+            if node not in found:
+                found[node] = root
+                todo += tails[node]
+    return found
 
 
 def _untangle(layers: list[list[str]], arrows: Iterable[tuple[str, str]]) -> None:
@@ -163,7 +221,8 @@ def _number(layer: list[str], at: dict[str, float]) -> None:
         at[id] = (place + 0.5) / len(layer)
 
 
-def _broken(layer: list[str]) -> list[list[str]]:
-    """As few rows as hold it, about equally long."""
-    count = -(-len(layer) // _WIDEST)
+def _broken(layer: list[str], entangled: int = 0) -> list[list[str]]:
+    """As few rows as hold it, about equally long; those that are entangled make a block."""
+    widest = min(_WIDEST, math.ceil(1.4 * math.sqrt(len(layer)))) if entangled else _WIDEST
+    count = -(-len(layer) // max(widest, 1))
     return [layer[len(layer) * k // count : len(layer) * (k + 1) // count] for k in range(count)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +14,7 @@ from farandole.graph.nodes import Reaction, Trigger, Workflow, short
 
 __all__ = ["Arrow", "By", "Kind", "Look", "Node", "Picture", "picture_of", "span"]
 
+Pair = tuple[str, str]
 By = Literal["reaction", "service", "domain"]
 Look = Literal["usual", "fails", "undoes", "stops"]
 Kind = Literal["event", "command", "reaction", "all", "any", "count", "deadline", "process", "service", "domain"]
@@ -25,7 +26,8 @@ _LANES = 24
 _MOST_SERVICES = 60
 """So many services are drawn, if they are of several domains; more are drawn by domain."""
 _MOST_NODES = 80
-_MOST_ARROWS = 240
+_MOST_ARROWS = 60
+"""So many arrows between services or domains are drawn, or as many as two for each node: more would hide each other."""
 _ELSEWHERE = "elsewhere"
 
 
@@ -95,20 +97,35 @@ class Picture:
     left_out: tuple[str, ...] = ()
 
 
-def picture_of(graph: Graph, by: By | None = None) -> Picture:
+def picture_of(
+    graph: Graph, by: By | None = None, fails: frozenset[str] | None = None, chosen: frozenset[str] = frozenset()
+) -> Picture:
     """What to draw of a graph.
 
     Parameters
     ----------
     by:
         What the nodes are: messages and reactions, services, or domains. None: the most detail that can be read.
+    fails:
+        The messages that tell of a failure; default: what `failing` says of this graph. For a part, what it says of the whole.
+    chosen:
+        Services to be shown one by one, whatever becomes of the others.
     """
     by = by or _readable(graph)
-    return _by_reaction(graph) if by == "reaction" else _aggregated(graph, by)
+    fails = failing(graph) if fails is None else fails
+    return _by_reaction(graph, fails) if by == "reaction" else _aggregated(graph, by, fails, chosen)
+
+
+def _types(graph: Graph) -> list[str]:
+    """The messages that somebody here declares, says or hears; a part may have workflows that begin or end elsewhere."""
+    found = {node.type for node in graph.messages}
+    for reaction in graph.reactions:
+        found.update(reaction.trigger.receives, reaction.effects_of_all_ways)
+    return sorted(found)
 
 
 def _readable(graph: Graph) -> By:
-    if len(graph.types) + len(graph.reactions) <= _MOST and len(graph.services) <= _LANES:
+    if len(_types(graph)) + len(graph.reactions) <= _MOST and len(graph.services) <= _LANES:
         return "reaction"
     domains = {service.domain for service in graph.services}
     return "domain" if len(graph.services) > _MOST_SERVICES and len(domains) > 1 else "service"
@@ -117,11 +134,10 @@ def _readable(graph: Graph) -> By:
 # ---- message by message, reaction by reaction ----------------------------------------------------------------------------
 
 
-def _by_reaction(graph: Graph) -> Picture:
-    fails = failing(graph)
-    homes = {tp: _home(graph, tp) for tp in graph.types}
-    say = _sayer([*graph.types])
-    nodes = [_message(graph, tp, homes[tp], say(tp), fails) for tp in graph.types]
+def _by_reaction(graph: Graph, fails: frozenset[str]) -> Picture:
+    types = _types(graph)
+    say = _sayer(types)
+    nodes = [_message(graph, tp, _home(graph, tp), say(tp), fails) for tp in types]
     nodes += [_reaction(reaction) for reaction in graph.reactions]
     arrows = dict.fromkeys(arrow for reaction in graph.reactions for arrow in _arrows(reaction, fails))
     used = dict.fromkeys([*(service.id for service in graph.services), *(node.group for node in nodes)])
@@ -166,7 +182,7 @@ def _message(graph: Graph, tp: str, home: str, label: str, fails: frozenset[str]
 
 
 def _reaction(reaction: Reaction) -> Node:
-    kind: Kind = "reaction" if reaction.trigger.kind in ("event", "command") else reaction.trigger.kind  # type: ignore[assignment]
+    kind: Kind = "reaction" if reaction.trigger.kind in ("event", "command") else reaction.trigger.kind
     notes = _waits(reaction.trigger)
     if reaction.compensates:
         notes += (f"undoes {plain(short(reaction.compensates))}",)
@@ -223,12 +239,13 @@ def _unread(graph: Graph) -> tuple[str, ...]:
 # ---- from further away ---------------------------------------------------------------------------------------------------
 
 
-def _aggregated(graph: Graph, by: By) -> Picture:
+def _aggregated(graph: Graph, by: By, fails: frozenset[str], chosen: frozenset[str]) -> Picture:
     """Services, or domains, and what they tell each other."""
-    fails = failing(graph)
-    of: Callable[[str], str] = (lambda id: id.rpartition(".")[0] or id) if by == "domain" else lambda id: id
-    told: dict[tuple[str, str], dict[str, Look]] = {}
-    own: Counter[str] = Counter()
+
+    def of(service: str) -> str:
+        return service if by == "service" or service in chosen else service.rpartition(".")[0] or service
+
+    told: dict[Pair, dict[str, Look]] = {}
     for tp, reactions in graph.consumers.items():
         tellers = [reaction.service for reaction in graph.producers.get(tp, ())] or [
             node.service for node in graph.messages if node.type == tp and node.role == "owner" and node.kind == "event"
@@ -237,7 +254,6 @@ def _aggregated(graph: Graph, by: By) -> Picture:
             for reaction in reactions:
                 hearer = of(reaction.service)
                 if teller == hearer:
-                    own[hearer] += 1
                     continue
                 look: Look = "undoes" if reaction.compensates else "fails" if tp in fails else "usual"
                 said = told.setdefault((teller, hearer), {})
@@ -248,25 +264,35 @@ def _aggregated(graph: Graph, by: By) -> Picture:
     busy = Counter(end for pair, said in told.items() for end in pair for _ in said)
     kept = set(sorted(names, key=lambda name: (-busy[name], name))[:_MOST_NODES])
     pairs = [pair for pair in told if kept.issuperset(pair)]
-    drawn = sorted(pairs, key=lambda pair: (-len(told[pair]), pair))[:_MOST_ARROWS]
+    drawn = _strongest(pairs, told, 2 * len(kept))
     say = _sayer(list(names))
     return Picture(
         plain(graph.name),
         by,
-        tuple(Node(name, "domain" if by == "domain" else "service", say(name), notes=_size(graph, name, by)) for name in names if name in kept),
-        tuple(Arrow(*pair, look=_common(told[pair].values()), label=_said(told[pair])) for pair in pairs if pair in set(drawn)),
+        tuple(_crowd(graph, name, say(name)) for name in names if name in kept),
+        tuple(Arrow(*pair, look=_common(told[pair].values()), label=_said(told[pair])) for pair in sorted(drawn)),
         {},
-        f"by {by}: {_many(len(graph.services), 'service')}, {_many(len(graph.types), 'message')}, "
+        f"by {'service and domain' if chosen and by == 'domain' else by}: {_many(len(graph.services), 'service')}, {_many(len(_types(graph)), 'message')}, "
         f"{_many(len(graph.reactions), 'reaction')}",
         _left_out(len(names) - len(kept), len(told) - len(drawn), by) + _unread(graph),
     )
 
 
-def _size(graph: Graph, name: str, by: By) -> tuple[str, ...]:
-    if by == "service":
-        return (_many(len(graph.of_service.get(name, ())), "reaction"),)
-    members = [service for service in graph.services if (service.domain or service.id) == name]
-    return (_many(len(members), "service"),)
+def _strongest(pairs: Sequence[Pair], told: Mapping[Pair, Collection[str]], wanted: int) -> list[Pair]:
+    """As many pairs as are wanted, those that tell each other most; each end has one at least."""
+    by_weight = sorted(pairs, key=lambda pair: (-len(told[pair]), pair))
+    first: dict[str, Pair] = {}
+    for pair in by_weight:
+        for end in pair:
+            first.setdefault(end, pair)
+    return list(dict.fromkeys([*first.values(), *by_weight]))[: max(_MOST_ARROWS, wanted, len(set(first.values())))]
+
+
+def _crowd(graph: Graph, name: str, label: str) -> Node:
+    if name in graph.service:
+        return Node(name, "service", label, notes=(_many(len(graph.of_service.get(name, ())), "reaction"),))
+    members = sum(service.domain == name for service in graph.services)
+    return Node(name, "domain", label, notes=(_many(members, "service"),))
 
 
 def _common(looks: Iterable[Look]) -> Look:

@@ -110,9 +110,7 @@ class _Planner:
         for channel in bars.values():
             _stack(list(channel.values()))
         tops, heights, lines = self._down(bars)
-        at = {
-            id: (lefts[column] + widths[column] / 2, tops[row] + heights[row] / 2) for id, (row, column) in self._cells.items()
-        }
+        at = {id: (lefts[column] + widths[column] / 2, tops[row] + heights[row] / 2) for id, (row, column) in self._cells.items()}
         ways = [self._way(number, at, (lefts, widths, gutters), bars, lines) for number in range(len(self._arrows))]
         width = gutters[-1] + self._room(self._columns)
         return Plan(at, ways, list(zip(lefts, widths)), width, lines[-1] + _OVER + self._lines(bars, self._rows) * _GAP)
@@ -232,7 +230,7 @@ class _Planner:
         tops, heights, channels, y = [], [], [], 0.0
         for row in range(self._rows):
             channels.append(y)
-            y += _OVER + _UNDER + max(self._lines(bars, row) - 1, 0) * _GAP
+            y += _OVER + _UNDER + max(self._lines(bars, row) - 1, 0) * _GAP if row in bars else _OVER
             tops.append(y)
             heights.append(max((self._sizes[id][1] for id, (at, _) in self._cells.items() if at == row), default=0.0))
             y += heights[-1]
@@ -291,9 +289,7 @@ def _corners(points: list[Point]) -> list[Point]:
     for point in points:
         if found and abs(found[-1][0] - point[0]) + abs(found[-1][1] - point[1]) < 0.01:
             continue
-        if len(found) > 1 and (
-            found[-2][0] == found[-1][0] == point[0] or found[-2][1] == found[-1][1] == point[1]
-        ):
+        if len(found) > 1 and (found[-2][0] == found[-1][0] == point[0] or found[-2][1] == found[-1][1] == point[1]):
             found[-1] = point
         else:
             found.append(point)

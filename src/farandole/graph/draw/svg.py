@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from xml.sax.saxutils import escape, quoteattr
 
 from farandole.drawing.ink import box, broken, line, page, shortened, text, wide
@@ -18,8 +20,13 @@ _LEADING, _NOTE = 16.0, 14.0
 _ICON = 22.0
 _HEAD = 46.0  # where columns have names
 COLOURS: dict[Look, str] = {"usual": "blue", "fails": "red", "undoes": "plum", "stops": "faint"}
-_DASHES: dict[Look, str] = {"usual": "", "fails": "7 4", "undoes": "1.5 4.5", "stops": "3 3"}
-_WORDS: dict[Look, str] = {"usual": "happy path", "fails": "failure", "undoes": "compensation", "stops": "keeps a deadline from firing"}
+_DASHES: dict[Look, str] = {"usual": "", "fails": "7 4", "undoes": "1.5 4.5", "stops": ""}
+_WORDS: dict[Look, str] = {
+    "usual": "happy path",
+    "fails": "failure",
+    "undoes": "compensation",
+    "stops": "keeps a deadline from firing",
+}
 _SIGNS = {
     "command": "command",
     "event": "event",
@@ -49,13 +56,17 @@ class _Drawing:
     def __init__(self, picture: Picture, link: Link) -> None:
         self._picture, self._link = picture, link
         cells, self._lanes = place(picture)
+        self._heads = {lane: broken(picture.groups[lane], 14, _ROOM + 10, 2) for lane in self._lanes}
         self._names = {node.id: broken(node.label, _SIZE, _ROOM) for node in picture.nodes}
         self._sizes = {node.id: self._size(node) for node in picture.nodes}
         # What stands in one column is equally wide, so that lines between them are straight and boxes look calm.
         widest = {c: max(self._sizes[i][0] for i, (_, at) in cells.items() if at == c) for c in {at for _, at in cells.values()}}
+        for column, lane in enumerate(self._lanes):
+            widest[column] = max(widest[column], *(wide(words, 14) * 1.05 for words in self._heads[lane]))
         self._sizes = {id: (widest[cells[id][1]], height) for id, (_, height) in self._sizes.items()}
         self._plan: Plan = plan(cells, self._sizes, picture.arrows, len(self._lanes))
-        self._top = 34.0 + (20 if picture.subtitle else 0) + (_HEAD if self._lanes else 0)
+        self._head = _HEAD + 17 * max((len(words) - 1 for words in self._heads.values()), default=0)
+        self._top = 34.0 + (20 if picture.subtitle else 0) + (self._head if self._lanes else 0)
 
     def document(self) -> str:
         picture = self._picture
@@ -66,9 +77,13 @@ class _Drawing:
         room = width - 2 * _EDGE
         parts = [text(_EDGE, 30, shortened(picture.name, 17, room), "ink", size=17, look='font-weight="bold"')]
         about = broken(picture.subtitle, 12, room, 2) if picture.subtitle else []
-        parts += [text(_EDGE, 49, about[0] if len(about) == 1 else shortened(picture.subtitle, 12, room), "faint", size=12)] if about else []
+        parts += (
+            [text(_EDGE, 49, about[0] if len(about) == 1 else shortened(picture.subtitle, 12, room), "faint", size=12)]
+            if about
+            else []
+        )
         parts += self._columns(bottom)
-        parts += [part for number in self._from_faint_to_strong() for part in self._arrow(number)]
+        parts += self._arrows()
         parts += [part for node in picture.nodes for part in self._node(node)]
         y = bottom + 14
         parts += legend(y, width)
@@ -102,7 +117,7 @@ class _Drawing:
         x, y = self._at(self._plan.at[node.id])
         width, height = self._sizes[node.id][0], self._size(node)[1]
         link = self._link(node)
-        yield f'<a href={quoteattr(link)}>' if link else "<g>"
+        yield f"<a href={quoteattr(link)}>" if link else "<g>"
         yield f"<title>{escape(node.title or node.label)}</title>"
         yield _outline(node, x, y, width, height)
         shift = _ICON / 2 if _has_icon(node) else 0.0
@@ -126,24 +141,29 @@ class _Drawing:
 
     def _columns(self, bottom: float) -> Iterator[str]:
         for lane, (left, width) in zip(self._lanes, self._plan.columns):
-            x, top = left + self._left - 7, self._top - _HEAD + 8
+            x, top = left + self._left - 7, self._top - self._head + 8
             yield box(x, top, width + 14, bottom - top + 2, "greytint", round=9)
-            name = shortened(self._picture.groups[lane], 14, width)
-            yield text(x + 7 + width / 2, top + 22, name, "frame", size=14, anchor="middle", look='font-weight="bold"')
+            for number, name in enumerate(self._heads[lane]):
+                middle, y = x + 7 + width / 2, top + 22 + 17 * number
+                yield text(middle, y, name, "frame", size=14, anchor="middle", look='font-weight="bold"')
 
     def _at(self, point: Point) -> Point:
         return point[0] + self._left, point[1] + self._top
 
     # ---- arrows ----------------------------------------------------------------------------------------------------------
 
-    def _from_faint_to_strong(self) -> list[int]:
+    def _arrows(self) -> Iterator[str]:
+        """Faint ones first. What arrows of one tail share is drawn once, so that dashes stay dashes."""
         order = ("stops", "undoes", "fails", "usual")
-        return sorted(range(len(self._picture.arrows)), key=lambda number: order.index(self._picture.arrows[number].look))
-
-    def _arrow(self, number: int) -> Iterator[str]:
-        arrow = self._picture.arrows[number]
-        points = [self._at(point) for point in self._plan.ways[number]]
-        yield from _line(arrow, points, _weight(arrow))
+        drawn: dict[tuple[str, Look], list[list[Point]]] = {}
+        for arrow, way in sorted(
+            zip(self._picture.arrows, self._plan.ways), key=lambda pair: (order.index(pair[0].look), -_weight(pair[0]))
+        ):
+            points = [self._at(point) for point in way]
+            others = drawn.setdefault((arrow.tail, arrow.look), [])
+            shared = max((_shared(points, other) for other in others), default=0.0)
+            others.append(points)
+            yield from _line(arrow, _without(points, max(shared - _ROUND, 0.0)), _weight(arrow))
 
     # ---- the legend ------------------------------------------------------------------------------------------------------
 
@@ -192,17 +212,27 @@ def _outline(node: Node, x: float, y: float, width: float, height: float) -> str
     colour = {"succeeds": "green", "fails": "red", "": COLOURS[node.look]}[node.end]
     left, top = x - width / 2, y - height / 2
     heavy = 2.8 if node.end else 1.6
-    stroke = f'class="f-paper s-{colour}" stroke-width="{heavy}"' + (
+    tint = {"succeeds": "greentint", "fails": "redtint", "": "redtint" if node.look == "fails" else "bluetint"}[node.end]
+    fill = tint if node.kind in ("event", "service", "domain") else "paper"
+    stroke = f'class="f-{fill} s-{colour}" stroke-width="{heavy}"' + (
         f' stroke-dasharray="{_DASHES[node.look]}"' if node.look != "usual" and not node.end else ""
     )
     if node.kind == "command":
         point = 8
-        corners = ((left, top), (left + width, top), (left + width, top + height - point), (x, top + height), (left, top + height - point))
+        corners = (
+            (left, top),
+            (left + width, top),
+            (left + width, top + height - point),
+            (x, top + height),
+            (left, top + height - point),
+        )
         return f'<polygon points="{" ".join(f"{a:.1f},{b:.1f}" for a, b in corners)}" {stroke} stroke-linejoin="round"/>'
     if node.kind in ("event", "service", "domain"):
         return f'<rect x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" height="{height:.1f}" rx="4" {stroke}/>'
     stroke = stroke.replace(f"s-{colour}", "s-frame") if node.look == "usual" else stroke
-    return f'<rect x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" height="{height:.1f}" rx="{min(height / 2, 18):.1f}" {stroke}/>'
+    return (
+        f'<rect x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" height="{height:.1f}" rx="{min(height / 2, 18):.1f}" {stroke}/>'
+    )
 
 
 def _icon(node: Node, x: float, y: float) -> Iterator[str]:
@@ -229,7 +259,9 @@ def _outside(x: float, y: float) -> str:
 
 def _weight(arrow: Arrow) -> float:
     count = arrow.label.partition(" ")[0].replace(",", "")
-    return min(1.6 + 0.25 * int(count), 5.0) if count.isdigit() else 1.6
+    if arrow.look == "stops":
+        return 1.2
+    return min(1.4 + 0.4 * math.log2(int(count)), 5.0) if count.isdigit() else 1.6
 
 
 def _line(arrow: Arrow, points: Sequence[Point], weight: float) -> Iterator[str]:
@@ -258,6 +290,30 @@ def _path(points: Sequence[Point]) -> str:
     return "".join([*found, f"L{points[-1][0]:.1f} {points[-1][1]:.1f}"])
 
 
+def _shared(points: Sequence[Point], other: Sequence[Point]) -> float:
+    """How long two ways are one, from their beginning."""
+    length = 0.0
+    for a, b, c, d in zip(points, points[1:], other, other[1:]):
+        if a != c:
+            return length
+        one, two = _distance(a, b), _distance(c, d)
+        straight = _distance(_towards(a, b, 1.0), _towards(c, d, 1.0)) < 0.01
+        length += min(one, two) if straight else 0.0
+        if b != d:
+            return length
+    return length
+
+
+def _without(points: Sequence[Point], length: float) -> list[Point]:
+    """A way without so much of its beginning."""
+    for number, (start, end) in enumerate(pairwise(points)):
+        far = _distance(start, end)
+        if length < far:
+            return [_towards(start, end, length), *points[number + 1 :]]
+        length -= far
+    return list(points[-2:])
+
+
 def _distance(one: Point, other: Point) -> float:
     return abs(one[0] - other[0]) + abs(one[1] - other[1])
 
@@ -270,7 +326,7 @@ def _towards(start: Point, end: Point, far: float) -> Point:
 def _sample(sign: str, x: float, y: float) -> Iterator[str]:
     """What the legend shows of a sign."""
     if sign in _WORDS:
-        look: Look = sign  # type: ignore[assignment]
+        look: Look = sign
         yield from _flat(look, x, y)
     elif sign == "outside":
         yield _outside(x + 16, y)
@@ -285,7 +341,9 @@ def _sample(sign: str, x: float, y: float) -> Iterator[str]:
 
 
 def _flat(look: Look, x: float, y: float) -> Iterator[str]:
-    yield line(x, y, x + 28, y, COLOURS[look], width=1.8, dash=_DASHES[look], look='stroke-linecap="round"' if look == "undoes" else "")
+    yield line(
+        x, y, x + 28, y, COLOURS[look], width=1.8, dash=_DASHES[look], look='stroke-linecap="round"' if look == "undoes" else ""
+    )
     if look == "stops":
         yield line(x + 31, y - 6, x + 31, y + 6, COLOURS[look], width=2.5)
     else:

@@ -12,14 +12,15 @@ __all__ = ["failing"]
 def failing(graph: Graph) -> frozenset[str]:
     """The messages that tell of a failure, as far as declarations show it.
 
-    These are: what ends a workflow badly, what can end badly and not well, what is said when retries are used up, what is undone by a
-    compensation, and what follows from those only. What may still end well is no failure, unless one of them says so.
+    These are: what ends a workflow badly, what can end badly and not well, what is said when retries are used up or something came
+    too late, what a compensation answers to, and what follows from those only. What may still end well is no failure, unless one of them says so.
     """
     good = _before(graph, (tp for workflow in graph.workflows for tp in workflow.succeeds))
     ends = {tp for workflow in graph.workflows for tp in workflow.fails}
     found = ends | (_before(graph, ends) - good)
     for reaction in graph.reactions:
-        found.update(set(reaction.exhausted.emits) - good if reaction.exhausted else ())
+        for branch in (reaction.exhausted, reaction.late):
+            found.update(set(branch.emits) - good if branch else ())
         found.update(set(reaction.causes) - good if reaction.compensates else ())
     while more := {tp for tp in graph.producers if tp not in found and tp not in good and _follows_from(graph, tp, found)}:
         found |= more
@@ -43,7 +44,7 @@ def _before(graph: Graph, types: Iterable[str]) -> set[str]:
             todo += [
                 cause
                 for reaction in graph.producers.get(tp, ())
-                if not reaction.compensates and (tp in reaction.emits or reaction.late and tp in reaction.late.emits)
+                if not reaction.compensates and tp in reaction.emits
                 for cause in reaction.causes
             ]
     return found
