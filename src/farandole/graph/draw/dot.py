@@ -67,6 +67,6 @@ def _arrow(arrow: Arrow, ids: dict[str, str]) -> str:
 
 
 def _quoted(text: str) -> str:
-    """A string of DOT: a backslash would begin an escape, `\\N` a name."""
+    """A string of DOT; in it a backslash would begin an escape."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'

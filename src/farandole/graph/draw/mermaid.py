@@ -23,7 +23,7 @@ _SHAPES: dict[Kind, tuple[str, str]] = {
     "service": ('["', '"]'),
     "domain": ('["', '"]'),
 }
-_SIGNS: dict[Kind, str] = {"deadline": "⏱ ", "all": "⋈ ", "any": "∨ ", "count": "# "}
+_SIGNS: dict[Kind, str] = {"all": "⋈ ", "count": "# "}
 _ARROWS: dict[Look, str] = {"usual": "-->", "fails": "-.->", "undoes": "-.->", "stops": "--x"}
 # Middle tones, with their own grounds: they can be read on light pages and on dark ones.
 _CLASSES = {
@@ -66,7 +66,7 @@ def _statements(picture: Picture, ids: dict[str, str]) -> Iterator[str]:
     yield from (f"    {_node(node, ids[node.id])}" for node in picture.nodes if node.group not in picture.groups)
     for arrow in arrows:
         yield f"    {ids[arrow.tail]} {_ARROWS[arrow.look]}{_label(arrow)} {ids[arrow.head]}"
-    yield from _styles(picture.nodes, arrows, ids)
+    yield from _styles(picture.nodes, arrows, ids, len(picture.groups))
 
 
 def _node(node: Node, id: str) -> str:
@@ -81,12 +81,15 @@ def _label(arrow: Arrow) -> str:
     return f'|"{escaped(arrow.label)}"|' if arrow.label else ""
 
 
-def _styles(nodes: Sequence[Node], arrows: Sequence[Arrow], ids: dict[str, str]) -> Iterator[str]:
+def _styles(nodes: Sequence[Node], arrows: Sequence[Arrow], ids: dict[str, str], groups: int) -> Iterator[str]:
     members: dict[str, list[str]] = defaultdict(list)
     for node in nodes:
         kind = node.kind if node.kind in ("event", "command") else "event" if node.kind in ("service", "domain") else "reaction"
         ends = {"succeeds": "good", "fails": "bad"}
         members[ends.get(node.end) or (node.look if node.look in _CLASSES else kind)].append(ids[node.id])
+    if groups:
+        yield "    classDef service fill:#8aa0b51f,stroke:#8aa0b5"  # a veil over whatever page it is
+        yield f"    class {','.join(f'g{number}' for number in range(groups))} service"
     for name, style in _CLASSES.items():
         if members[name]:
             yield f"    classDef {name} {style}"
