@@ -124,6 +124,7 @@ def _cut(reaction: Reaction, types: Collection[str]) -> Reaction:
         reaction,
         trigger=replace(trigger, receives=kept(trigger.receives), after=kept(trigger.after), unless=kept(trigger.unless)),
         emits=kept(reaction.emits),
+        answers=tuple(dict.fromkeys(kept(answer) for answer in reaction.answers)),
         exhausted=branch(reaction.exhausted),
         late=branch(reaction.late),
     )
