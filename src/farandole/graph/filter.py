@@ -14,7 +14,7 @@ from farandole.errors import ConfigurationError
 from farandole.graph.graph import Graph
 from farandole.graph.nodes import Branch, Reaction, family_of, short
 
-__all__ = ["around_message", "of_services", "of_workflow", "only", "services_named"]
+__all__ = ["around", "around_message", "of_services", "of_workflow", "only", "services_named"]
 
 
 def of_workflow(graph: Graph, name: str) -> Graph:
@@ -61,7 +61,7 @@ def of_services(graph: Graph, names: Iterable[str]) -> Graph:
     chosen = services_named(graph, names)
     inner = [reaction for id in chosen for reaction in graph.of_service.get(id, ())]
     types = {tp for reaction in inner for tp in (*reaction.trigger.receives, *reaction.effects_of_all_ways)}
-    types |= {node.type for node in graph.messages if node.service in chosen and node.role == "owner"}
+    types |= {tp for id in chosen for tp in graph.owns.get(id, ())}
     said = {tp for reaction in inner for tp in reaction.effects_of_all_ways}
     heard = {tp for reaction in inner for tp in reaction.trigger.receives}
     reactions = {reaction.id for reaction in inner}
@@ -90,7 +90,11 @@ def around_message(graph: Graph, name: str) -> Graph:
     ConfigurationError
         There is no such message, or there are several that the name could mean.
     """
-    tp = _named(name, graph.types, "message", short, family_of)
+    return around(graph, _named(name, graph.types, "message", short, family_of))
+
+
+def around(graph: Graph, tp: str) -> Graph:
+    """The same, of a message type in full."""
     before, after = graph.producers.get(tp, ()), graph.consumers.get(tp, ())
     types = {tp, *(cause for one in before for cause in one.causes), *(e for one in after for e in one.effects_of_all_ways)}
     part = only(graph, {reaction.id for reaction in (*before, *after)}, types)
@@ -99,8 +103,9 @@ def around_message(graph: Graph, name: str) -> Graph:
 
 def only(graph: Graph, reactions: Collection[str], types: Collection[str]) -> Graph:
     """The graph of these reactions and message types, and of the services that they belong to."""
-    kept = tuple(_cut(reaction, types) for reaction in graph.reactions if reaction.id in reactions)
-    messages = tuple(node for node in graph.messages if node.type in types)
+    ids = sorted((id for id in reactions if id in graph.place_of), key=graph.place_of.__getitem__)
+    kept = tuple(_cut(graph.reaction[id], types) for id in ids)
+    messages = tuple(node for tp in sorted(types) for node in graph.declarations.get(tp, ()))
     services = {reaction.service for reaction in kept} | {node.service for node in messages if node.role == "owner"}
     return replace(
         graph,

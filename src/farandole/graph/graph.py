@@ -68,6 +68,11 @@ class Graph:
         return _grouped((node.type, node) for node in self.messages)
 
     @cached_property
+    def owns(self) -> dict[str, tuple[str, ...]]:
+        """The message types of which each service is an owner."""
+        return _grouped((node.service, node.type) for node in self.messages if node.role == "owner")
+
+    @cached_property
     def place_of(self) -> dict[str, int]:
         """At which place each reaction is declared, by its id: the order in which to show several."""
         return _first((node.id, place) for place, node in enumerate(self.reactions))

@@ -332,4 +332,4 @@ def span(seconds: float) -> str:
     for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
         if seconds >= size and round(seconds / size * 10) == seconds / size * 10:
             return "1 day" if seconds == 86400 else f"{seconds / size:g} {unit}"
-    return f"{seconds:g} s" if seconds >= 1 else f"{seconds * 1000:g} ms"
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1000:g} ms"

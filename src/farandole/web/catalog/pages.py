@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from farandole.drawing.letters import listed
 from farandole.graph.draw import picture_of
 from farandole.graph.draw.picture import span
-from farandole.graph.filter import around_message, of_services
+from farandole.graph.filter import around, of_services
 from farandole.graph.nodes import Message, Reaction, family_of, short
 from farandole.web.catalog.fields import Field, fields_of, inner_types
 from farandole.web.catalog.frame import Catalog, anchor, table
@@ -35,15 +35,15 @@ def message_page(catalog: Catalog, family: str) -> list[Child]:
 
 def _message(catalog: Catalog, tp: str) -> Iterator[Child]:
     graph, owned = catalog.graph, catalog.graph.owned.get(tp)
-    said = owned or next((node for node in graph.messages if node.type == tp), None)
+    said = owned or next(iter(graph.declarations.get(tp, ())), None)
     if said and said.doc:
         yield prose(said.doc)
     if owned is None:
         yield tag("p", "Nobody here owns it: it comes from elsewhere, or was forgotten.", class_="remark")
     yield _facts(_of_message(catalog, tp, owned))
-    around = around_message(graph, tp)
-    if around.reactions and len(around.reactions) <= _MOST_DRAWN:
-        yield catalog.drawn(picture_of(around, "reaction", catalog.fails))
+    nearby = around(graph, tp)
+    if nearby.reactions and len(nearby.reactions) <= _MOST_DRAWN:
+        yield catalog.drawn(picture_of(nearby, "reaction", catalog.fails))
     if said and said.schema is not None:
         yield from _fields(said)
     if said and said.examples:
@@ -69,7 +69,7 @@ def _message(catalog: Catalog, tp: str) -> Iterator[Child]:
 def _of_message(catalog: Catalog, tp: str, owned: Message | None) -> Iterator[tuple[str, Child]]:
     graph = catalog.graph
     yield "Type", code(tp)
-    owners = list(dict.fromkeys(node.service for node in graph.messages if node.type == tp and node.role == "owner"))
+    owners = list(dict.fromkeys(node.service for node in graph.declarations.get(tp, ()) if node.role == "owner"))
     if owners:
         yield "Owner", joined(catalog.service(id) for id in owners)
         teams = [team for id in owners if id in graph.service and (team := graph.service[id].team)]
@@ -107,7 +107,10 @@ def _fields(message: Message) -> Iterator[Child]:
 
 
 def _table_of(fields: Sequence[Field], key: str | None) -> Html:
-    return table(["Field", "Type", "Meaning"], [[_name_of(field, key), code(field.type), _meaning(field)] for field in fields])
+    rows: list[list[Child]] = [[_name_of(field, key), code(field.type), _meaning(field)] for field in fields]
+    if not any(row[2] for row in rows):
+        return table(["Field", "Type"], [row[:2] for row in rows])
+    return table(["Field", "Type", "Meaning"], rows)
 
 
 def _name_of(field: Field, key: str | None) -> list[Child]:
@@ -163,13 +166,13 @@ def service_page(catalog: Catalog, id: str) -> list[Child]:
     parts.append(_facts(facts))
     if service and not service.complete:
         parts.append(tag("p", "It declares what it sends and receives, not what causes what.", class_="remark"))
-    around = of_services(graph, [id]) if id in graph.service else None
-    if around and around.reactions:
-        drawing = picture_of(around, None if len(around.reactions) > _MOST_DRAWN else "reaction", catalog.fails, frozenset([id]))
+    nearby = of_services(graph, [id]) if id in graph.service else None
+    if nearby and nearby.reactions:
+        drawing = picture_of(nearby, None if len(nearby.reactions) > _MOST_DRAWN else "reaction", catalog.fails, frozenset([id]))
         parts.append(catalog.drawn(drawing))
     parts.append(tag("h2", "Reactions") if reactions else tag("p", "It reacts to nothing.", class_="remark"))
     parts += [_reaction(catalog, reaction) for reaction in reactions]
-    owned = sorted({node.type for node in graph.messages if node.service == id and node.role == "owner"})
+    owned = sorted(set(graph.owns.get(id, ())))
     if owned:
         parts.append(tag("h2", "Its messages"))
         parts.append(table(["Name", "What it says"], [[catalog.message(tp), _first(graph.owned[tp].doc)] for tp in owned]))
@@ -179,7 +182,7 @@ def service_page(catalog: Catalog, id: str) -> list[Child]:
 def _reaction(catalog: Catalog, reaction: Reaction) -> Html:
     place = anchor(reaction.name)
     heading = tag("h3", tag("a", reaction.name, href=catalog.of_reaction(reaction.id)), id=place)
-    return tag("section", heading, prose(reaction.doc), _facts(_of_reaction(catalog, reaction)), class_="reaction")
+    return tag("section", heading, prose(reaction.doc), _facts(_of_reaction(catalog, reaction)), class_="step")
 
 
 def _of_reaction(catalog: Catalog, reaction: Reaction) -> Iterator[tuple[str, Child]]:
