@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from xml.sax.saxutils import escape
 
 __all__ = ["arrow_head", "box", "broken", "cross", "line", "page", "shortened", "text", "wide"]
@@ -72,7 +73,12 @@ def _css(colours: dict[str, str]) -> str:
 
 def wide(words: str, size: float) -> float:
     """About how wide a text is, rather too wide than too narrow."""
-    return sum(map(_wide, words)) * size
+    return _letters(words) * size
+
+
+@lru_cache(maxsize=4096)
+def _letters(words: str) -> float:
+    return sum(map(_wide, words))
 
 
 def _wide(char: str) -> float:

@@ -117,26 +117,30 @@ def _told(picture: Picture) -> list[str]:
 
 def _near(names: Sequence[str], pairs: Sequence[tuple[str, str]]) -> list[str]:
     """An order in which what is connected stands near each other: names move as long as that makes arrows shorter."""
-    weights: dict[tuple[str, str], int] = defaultdict(int)
+    number = {name: place for place, name in enumerate(names)}
+    weights: dict[tuple[int, int], int] = defaultdict(int)
     for one, other in pairs:
         if one != other:
-            weights[min(one, other), max(one, other)] += 1
+            weights[number[one], number[other]] += 1
+    strings = [(one, other, weight) for (one, other), weight in weights.items()]
 
-    def length(order: list[str]) -> int:
-        at = {name: place for place, name in enumerate(order)}
-        return sum(weight * abs(at[one] - at[other]) for (one, other), weight in weights.items())
+    def length(order: list[int]) -> int:
+        at = [0] * len(order)
+        for place, one in enumerate(order):
+            at[one] = place
+        return sum([weight * abs(at[one] - at[other]) for one, other, weight in strings])
 
-    best = list(names)
+    best = list(range(len(names)))
     shortest = length(best)
     better = True
     while better:
         better = False
-        for name in names:
-            rest = [other for other in best if other != name]
-            tried = min(([*rest[:at], name, *rest[at:]] for at in range(len(names))), key=length)
-            if length(tried) < shortest:
-                best, shortest, better = tried, length(tried), True
-    return best
+        for one in number.values():
+            rest = [other for other in best if other != one]
+            tried = min(([*rest[:at], one, *rest[at:]] for at in range(len(names))), key=length)
+            if (now := length(tried)) < shortest:
+                best, shortest, better = tried, now, True
+    return [names[one] for one in best]
 
 
 # ---- layers --------------------------------------------------------------------------------------------------------------
