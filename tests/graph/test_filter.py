@@ -34,6 +34,17 @@ def test_a_workflow_begins_at_the_door_and_is_not_followed_beyond_its_outcomes()
     assert {service.name for service in part.services} == {"orders"}
 
 
+def test_what_is_undone_after_a_bad_end_belongs_to_the_workflow() -> None:
+    whole = graph(
+        reaction("stock.reserve", "Placed", "Reserved"),
+        reaction("orders.cancel", "Reserved", "Cancelled"),
+        reaction("stock.release", "Cancelled", "Released", compensates="stock.reserve"),
+        reaction("mail.regret", "Cancelled", "RegretSent"),
+        workflows=[workflow("checkout", "Placed", "Done", "Cancelled")],
+    )
+    assert names(of_workflow(whole, "checkout")) == {"reserve", "cancel", "release"}
+
+
 def test_a_join_is_shown_with_all_that_it_waits_for() -> None:
     whole = graph(
         reaction("shipping.ship", "Paid Reserved", "Shipped", kind="all"),

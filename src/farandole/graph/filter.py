@@ -18,7 +18,7 @@ __all__ = ["around", "around_message", "of_services", "of_workflow", "only", "se
 
 
 def of_workflow(graph: Graph, name: str) -> Graph:
-    """What a workflow may lead to, from the reactions that start it to its outcomes; nothing is followed beyond an outcome.
+    """What a workflow may lead to, from the reactions that start it to its outcomes; beyond an outcome only compensations follow.
 
     Raises
     ------
@@ -33,9 +33,9 @@ def of_workflow(graph: Graph, name: str) -> Graph:
     while todo:
         tp = todo.pop()
         types.add(tp)
-        if tp in workflow.outcomes:
-            continue
         for reaction in graph.consumers.get(tp, ()):
+            if tp in workflow.outcomes and not reaction.compensates:
+                continue
             reactions.add(reaction.id)
             types.update(reaction.trigger.receives if reaction.trigger.kind in ("all", "count", "deadline") else ())
             new = [effect for effect in reaction.effects_of_all_ways if effect not in seen and tp in reaction.causes]

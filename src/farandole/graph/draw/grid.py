@@ -137,9 +137,10 @@ def _near(names: Sequence[str], pairs: Sequence[tuple[str, str]]) -> list[str]:
         better = False
         for one in number.values():
             rest = [other for other in best if other != one]
-            tried = min(([*rest[:at], one, *rest[at:]] for at in range(len(names))), key=length)
-            if (now := length(tried)) < shortest:
-                best, shortest, better = tried, now, True
+            for at in range(len(names)):
+                tried = [*rest[:at], one, *rest[at:]]
+                if (now := length(tried)) < shortest:
+                    best, shortest, better = tried, now, True
     return [names[one] for one in best]
 
 

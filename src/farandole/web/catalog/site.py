@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.resources import files
 
 from farandole.drawing.letters import plain
@@ -19,24 +20,39 @@ __all__ = ["site"]
 _FIELDS = 40  # of each message, so many are found by their names
 
 
-def site(graph: Graph) -> Iterator[tuple[str, str]]:
+def site(graph: Graph, only: frozenset[str] | None = None) -> Iterator[tuple[str, str]]:
     """Path and text of each file, one after the other: a large site is never in memory as a whole.
 
     Parameters
     ----------
     graph:
         What to show. The same graph gives the same files, byte for byte.
+    only:
+        The paths of the files that are wanted; default: all.
     """
-    catalog = Catalog(graph)
-    yield "index.html", catalog.page(graph.name, "index.html", home_page(catalog))
+    for path, make in _makers(Catalog(graph)):
+        if only is None or path in only:
+            yield path, make()
+
+
+def _makers(catalog: Catalog) -> Iterator[tuple[str, Callable[[], str]]]:
+    yield "index.html", lambda: catalog.page(catalog.graph.name, "index.html", home_page(catalog))
     for kind in LISTS:
-        yield f"{kind}.html", catalog.page(kind.capitalize(), f"{kind}.html", list_page(catalog, kind), now=kind)
+        yield f"{kind}.html", partial(_list, catalog, kind)
     for (kind, name), path in catalog.addresses.items():
-        make = {"workflow": workflow_page, "service": service_page, "event": message_page, "command": message_page}[kind]
-        yield path, catalog.page(short(name), path, make(catalog, name), now=f"{kind}s")
-    yield "search-index.js", _index(catalog)
-    for name in ("catalog.css", "catalog.js"):
-        yield name, (files("farandole.web.catalog") / "files" / name).read_text(encoding="utf-8")
+        yield path, partial(_one, catalog, kind, name, path)
+    yield "search-index.js", partial(_index, catalog)
+    for file in ("catalog.css", "catalog.js"):
+        yield file, partial((files("farandole.web.catalog") / "files" / file).read_text, encoding="utf-8")
+
+
+def _list(catalog: Catalog, kind: str) -> str:
+    return catalog.page(kind.capitalize(), f"{kind}.html", list_page(catalog, kind), now=kind)
+
+
+def _one(catalog: Catalog, kind: str, name: str, path: str) -> str:
+    make = {"workflow": workflow_page, "service": service_page, "event": message_page, "command": message_page}[kind]
+    return catalog.page(short(name), path, make(catalog, name), now=f"{kind}s")
 
 
 def _index(catalog: Catalog) -> str:
