@@ -3,7 +3,7 @@
 Marks stand in a comment on the line before a block:
 
     <!-- no-run -->          Python that is compiled, not run
-    <!-- file: hello.py -->  Python that is written to a file of this name; imported, unless it is a program
+    <!-- file: hello.py -->  what is written to a file of this name; Python is imported, unless it is a program
     <!-- run -->             commands that are run, each to exit code 0; … in the output that is shown stands for anything
 
 The blocks of one page share a namespace and a folder, in order.
@@ -100,6 +100,8 @@ def test_the_code_of_a_page_runs_from_top_to_bottom(
         for block in blocks(page):
             if block.language == "python":
                 run_python(page, block, module, tmp_path)
+            elif block.mark.startswith("file: "):
+                (tmp_path / block.mark.removeprefix("file: ")).write_text(block.text, encoding="utf-8")
             elif block.mark == "run":
                 capsys.readouterr()
                 run_commands(page, block, capsys)
