@@ -119,9 +119,9 @@ def _near(names: Sequence[str], pairs: Sequence[tuple[str, str]]) -> list[str]:
     """An order in which what is connected stands near each other: names move as long as that makes arrows shorter."""
     number = {name: place for place, name in enumerate(names)}
     weights: dict[tuple[int, int], int] = defaultdict(int)
-    for one, other in pairs:
-        if one != other:
-            weights[number[one], number[other]] += 1
+    for tail, head in pairs:
+        if tail != head:
+            weights[number[tail], number[head]] += 1
     strings = [(one, other, weight) for (one, other), weight in weights.items()]
 
     def length(order: list[int]) -> int:
