@@ -285,17 +285,6 @@ def test_the_page_of_reactions_has_every_policy_and_retry_option_and_no_other() 
     assert first_column("reactions.md", "Retries") == set(inspect.signature(Retry).parameters)
 
 
-# --- the picture
-
-
-def test_the_picture_of_the_shop_is_drawn_from_its_declarations() -> None:
-    from scripts.draw_shop import draw
-
-    from examples.shop import shop
-
-    assert (ROOT / "docs" / "shop.svg").read_text(encoding="utf-8") == draw(shop), "run: python -m scripts.draw_shop"
-
-
 def test_the_page_on_rehearsals_names_every_fault() -> None:
     from farandole.rehearse.faults import names
 

@@ -144,6 +144,26 @@ def test_a_reader_with_a_class_of_its_own_is_told_with_the_fields_that_it_reads(
     assert ["bank.book", "all", "of", "it"] in rows
 
 
+def test_sensitive_values_do_not_occur_in_examples_and_defaults() -> None:
+    schema = {
+        "type": "object",
+        "properties": {
+            "email": {"type": "string", "default": "hidden-1", "x-farandole-sensitive": True},
+            "total": {"type": "integer", "default": 7},
+        },
+    }
+    examples = {"email": "hidden-2", "lines": [{"name": "hidden-3", "n": 1}], "notes": {"a": "hidden-4"}, "total": 12345}
+    paths = ("email", "lines[].name", "notes.*", "absent.too", "lines[].n.deeper")
+    message = Message(tp("Placed"), "shop.orders", PLACE, schema=schema, sensitive=paths, examples=(examples,))
+    whole = files(graph(reaction("orders.place", "Begun", "Placed"), messages=[message]))
+    assert "12345" in whole["event/shop.Placed.html"]
+    assert not [path for path, text in whole.items() if "hidden-" in text]
+    everything = Message(tp("Placed"), "shop.orders", PLACE, sensitive=("*",), examples=(examples,))
+    assert (
+        "12345" not in files(graph(reaction("orders.place", "Begun", "Placed"), messages=[everything]))["event/shop.Placed.html"]
+    )
+
+
 def test_all_versions_of_a_fact_are_on_one_page_the_newest_first() -> None:
     whole = graph(
         reaction("orders.place", "Begun", "shop.Placed.v1 shop.Placed.v2 shop.Placed.v10"),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from farandole.schema.of_class import MARK
 
-__all__ = ["Field", "fields_of", "inner_types"]
+__all__ = ["BLOT", "Field", "blotted", "fields_of", "inner_types"]
 
 _LIMITS = {
     "minimum": "at least",
@@ -23,6 +23,10 @@ _LIMITS = {
     "pattern": "matches",
 }
 _DEEP = 6  # a type within a type within a type is told to here
+
+
+BLOT = "•••"
+"""What stands for a value that must not be seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +65,32 @@ def _field(name: str, schema: Mapping[str, Any], *, must: bool) -> Field:
         schema.get(MARK) is True,
         str(schema.get("description") or schema.get("title") or ""),
         "; ".join(limits),
-        json.dumps(schema["default"], ensure_ascii=False) if "default" in schema else "",
+        _default(schema),
     )
+
+
+def _default(schema: Mapping[str, Any]) -> str:
+    if "default" not in schema:
+        return ""
+    return BLOT if schema.get(MARK) is True else json.dumps(schema["default"], ensure_ascii=False)
+
+
+def blotted(value: Any, paths: Iterable[str]) -> Any:
+    """An example without the values of its sensitive fields, which are named as in `Message.sensitive`: `lines[].name`, `notes.*`."""
+    for path in paths:
+        value = _blot(value, path.replace("[]", ".[]").split("."))
+    return value
+
+
+def _blot(value: Any, steps: list[str]) -> Any:
+    if not steps or steps == ["*"]:
+        return BLOT
+    step, rest = steps[0], steps[1:]
+    if step == "[]" and isinstance(value, (list, tuple)):
+        return [_blot(item, rest) for item in value]
+    if isinstance(value, Mapping):
+        return {name: _blot(inner, rest) if step in ("*", name) else inner for name, inner in value.items()}
+    return value
 
 
 def _type(schema: Any, depth: int = 0) -> str:

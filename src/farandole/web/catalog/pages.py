@@ -10,7 +10,7 @@ from farandole.graph.draw import picture_of
 from farandole.graph.draw.picture import span
 from farandole.graph.filter import around, of_services
 from farandole.graph.nodes import Message, Reaction, family_of, short
-from farandole.web.catalog.fields import Field, fields_of, inner_types
+from farandole.web.catalog.fields import Field, blotted, fields_of, inner_types
 from farandole.web.catalog.frame import Catalog, anchor, table
 from farandole.web.catalog.html import Child, Html, code, joined, prose, tag
 
@@ -48,10 +48,9 @@ def _message(catalog: Catalog, tp: str) -> Iterator[Child]:
         yield from _fields(said)
     if said and said.examples:
         yield tag("h3", "Examples")
-        yield from (
-            tag("pre", tag("code", json.dumps(one, indent=2, ensure_ascii=False, default=str)), tabindex="0")
-            for one in said.examples
-        )
+        for example in said.examples:
+            text = json.dumps(blotted(example, said.sensitive), indent=2, ensure_ascii=False, default=str)
+            yield tag("pre", code(text), tabindex="0")
     rows: list[list[Child]] = [[catalog.reaction(one.id), _how(one, tp), _first(one.doc)] for one in graph.producers.get(tp, ())]
     if rows:
         yield tag("h3", "Said by")
