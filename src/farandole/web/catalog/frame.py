@@ -19,6 +19,7 @@ __all__ = ["LISTS", "Catalog", "table"]
 LISTS = ("workflows", "services", "events", "commands")
 _POLICY = "default-src 'none'; style-src 'self' 'unsafe-inline'; script-src 'self'; img-src 'self' data:"
 _LONGEST = 120
+_EMPTY = tag("td", "")
 
 
 @dataclass(frozen=True)
@@ -188,15 +189,16 @@ class Catalog:
         return f'<!doctype html>\n<html lang="en">\n{head}\n{body}\n</html>\n'
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[Child]], *, caption: str = "") -> Html:
-    """A table, or nothing where there are no rows."""
-    body = [tag("tr", *(tag("td", cell) for cell in row)) for row in rows]
-    if not body:
+def table(heads: Sequence[str], rows: Iterable[Sequence[Child]]) -> Html:
+    """A table without the columns that are empty, or nothing where there are no rows."""
+    cells = [[tag("td", cell) for cell in row] for row in rows]
+    if not cells:
         return Html("")
-    top = tag("thead", tag("tr", *(tag("th", words, scope="col") for words in heads)))
-    return tag(
-        "div", tag("table", tag("caption", caption) if caption else None, top, tag("tbody", *body)), class_="wide", tabindex="0"
-    )
+    kept = [place for place in range(len(heads)) if any(row[place] != _EMPTY for row in cells)]
+    top = tag("thead", tag("tr", *(tag("th", heads[place], scope="col") for place in kept)))
+    body = [tag("tr", *(row[place] for place in kept)) for row in cells]
+    words = f"Table: {', '.join(heads[place] for place in kept if heads[place])}"
+    return tag("div", tag("table", top, tag("tbody", *body)), class_="wide", role="region", tabindex="0", aria_label=words)
 
 
 def anchor(name: str) -> str:

@@ -107,8 +107,6 @@ def _fields(message: Message) -> Iterator[Child]:
 
 def _table_of(fields: Sequence[Field], key: str | None) -> Html:
     rows: list[list[Child]] = [[_name_of(field, key), code(field.type), _meaning(field)] for field in fields]
-    if not any(row[2] for row in rows):
-        return table(["Field", "Type"], [row[:2] for row in rows])
     return table(["Field", "Type", "Meaning"], rows)
 
 

@@ -81,4 +81,4 @@ def _words(catalog: Catalog, kind: str, name: str) -> str:
 
 
 def _sentence(doc: str) -> str:
-    return plain(doc.strip().partition("\n\n")[0])
+    return plain(doc.strip().partition("\n\n")[0]).replace("`", "")
