@@ -98,7 +98,8 @@ def shortened(words: str, size: float, room: float) -> str:
     return f"{words}…"
 
 
-_PIECES = re.compile(r"[A-Z]+(?![a-z])[0-9]*|[A-Z]?[^A-Z\s_.:/-]+|[\s_.:/-]+|[A-Z]")
+_PIECES = re.compile(r"(?:[A-Z]+(?![a-z])[0-9]*|[A-Z]?[^A-Z\s_.:/-]+|[A-Z])[\s_.:/-]*|[\s_.:/-]+")
+"""A word with what parts it from the next one."""
 
 
 def broken(words: str, size: float, room: float, most: int = 3) -> list[str]:

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 from tests.browser import browser, mermaid_script, needed
@@ -98,6 +99,17 @@ def test_graphviz_itself_reads_what_we_write_in_its_language(name: str) -> None:
     nodes = [one for one in read.get("objects", ()) if "nodes" not in one and not one["name"].startswith("cluster")]
     assert len(nodes) == len(picture.nodes)
     assert len(read.get("edges", ())) == len(picture.arrows)
+
+
+@pytest.mark.real_time
+def test_graphviz_shows_names_as_they_are() -> None:
+    program = shutil.which("dot")
+    if program is None:
+        needed("no Graphviz here: apt-get install graphviz")
+    command = [str(program), "-Tsvg"]
+    drawn = subprocess.run(command, input=dot(picture_of(nasty())).encode(), capture_output=True, check=True, timeout=120).stdout
+    shown = [text.text for text in ET.fromstring(drawn).iter("{http://www.w3.org/2000/svg}text")]
+    assert {'a"b', "a\\nb", "\\N", "<script>", "é漢字"} <= set(shown)
 
 
 def test_a_statement_is_never_ended_by_a_name() -> None:

@@ -39,6 +39,9 @@ PICTURES = {
     "checkout of the shop": lambda: of_workflow(graph_of(shop), "checkout"),
     "everything": checkout,
     "long names": wordy,
+    "narrow columns with long names": lambda: graph(
+        *(reaction(f"{name}_notification_preferences.do", "A", "B") for name in ("customer", "supplier", "warehouseandlogistics"))
+    ),
     "nothing": graph,
     "a lonely event": lambda: graph(messages=[Message(tp("Lonely"), "shop.orders", PLACE)]),
     "large": large,
@@ -95,6 +98,11 @@ def test_all_texts_are_inside_the_picture(drawn: ET.Element) -> None:
         start, end = span_of(text)
         assert 0 <= start <= end <= width, text.text
         assert 0 < float(text.get("y", "0")) < height
+
+
+def test_long_names_are_shown_whole_in_several_lines() -> None:
+    shown = [text.text for text in ET.fromstring(svg(picture_of(graph_of(shop)))).iter(f"{SVG}text")]
+    assert shown[shown.index("Inventory") + 1] == "ReservationFailed"
 
 
 def test_column_names_do_not_touch(drawn: ET.Element) -> None:
