@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,16 @@ class TestInAFile(StoreSuite):
 
     async def make(self, world: World) -> Store:
         return open_store(f"sqlite:///{self.path}?synchronous=off", world, tables=self.tables)
+
+    async def conflict(self, store: Store, step: Callable[[], Awaitable[None]]) -> None:
+        """SQLite has one writer: another process holds the lock for too long."""
+        other = sqlite3.connect(self.path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        try:
+            await step()
+        finally:
+            other.execute("COMMIT")
+            other.close()
 
 
 class TestInMemory(StoreSuite):
