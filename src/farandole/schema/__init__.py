@@ -1,0 +1,1 @@
+"""JSON Schema of messages: made from classes, compared, and asked what is sensitive. Pure."""
