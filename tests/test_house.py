@@ -74,9 +74,9 @@ NO_DRIVERS = {
 """Parts that run without SQLAlchemy or any database driver."""
 
 PUBLIC = """
-    App BrokerError Choreography Command CommandRefused ConfigurationError Context DeclarationError EmissionError
-    EnvelopeError Event FarandoleError OutsideInTransaction Policy Reaction Receipt Reject Retry Sensitive Service Skip
-    StoreError TransactionOwned Workflow World open
+    App BrokerError Choreography Command CommandRefused ConfigurationError Context DeclarationError Effects EmissionError
+    EnvelopeError Event FarandoleError Move OutsideInTransaction Policy Reaction Receipt Reject Retry Sensitive Service Skip
+    StoreError TransactionOwned Workflow World all_items all_of allow_cycle any_of open
 """.split()  # noqa: SIM905 - read as a text
 
 

@@ -22,11 +22,13 @@ from farandole.errors import (
     StoreError,
     TransactionOwned,
 )
-from farandole.model.choreography import Choreography, Workflow
+from farandole.model.choreography import Choreography, Workflow, allow_cycle
+from farandole.model.effects import Effects, Move
 from farandole.model.event import Command, Event, Sensitive
 from farandole.model.policy import Policy, Retry
 from farandole.model.reaction import Reaction
 from farandole.model.service import Service
+from farandole.model.triggers import all_items, all_of, any_of
 from farandole.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -43,10 +45,12 @@ __all__ = [
     "ConfigurationError",
     "Context",
     "DeclarationError",
+    "Effects",
     "EmissionError",
     "EnvelopeError",
     "Event",
     "FarandoleError",
+    "Move",
     "OutsideInTransaction",
     "Policy",
     "Reaction",
@@ -60,6 +64,10 @@ __all__ = [
     "TransactionOwned",
     "Workflow",
     "World",
+    "all_items",
+    "all_of",
+    "allow_cycle",
+    "any_of",
     "open",
 ]
 

@@ -17,10 +17,10 @@ from farandole.brokers.base import Broker
 from farandole.config import Config, check_services, check_window, load
 from farandole.errors import ConfigurationError, DeclarationError
 from farandole.model.choreography import Choreography
+from farandole.model.resources import check_parameters
 from farandole.model.service import Service
 from farandole.runtime.assembly import Assembly, Hosted, Options, Platform
 from farandole.runtime.door import Receipt
-from farandole.runtime.resources import check_parameters
 from farandole.runtime.signals import Counters, Signals
 from farandole.stores import open_store
 from farandole.stores.base import Store

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from typing import Annotated, Any, Protocol, assert_type
 
 import farandole
-from farandole import Choreography, Command, Event, Policy, Reaction, Reject, Retry, Sensitive, Service, Skip, Workflow
+from farandole import (
+    Choreography,
+    Command,
+    Effects,
+    Event,
+    Move,
+    Policy,
+    Reaction,
+    Reject,
+    Retry,
+    Sensitive,
+    Service,
+    Skip,
+    Workflow,
+    all_items,
+    all_of,
+    allow_cycle,
+    any_of,
+)
 
 
 class OrderEvent(Event, topic="orders", key="order_id"):
@@ -127,3 +145,36 @@ async def run() -> None:
         receipt = await app.send(PlaceOrder(order_id="1"), idempotency_key="k")
         assert_type(receipt, farandole.Receipt)
         assert_type(receipt.correlation_id, str)
+
+
+shipping = Service("shipping", version="1.2.0", team="logistics", cleared="OrderPlaced.email")
+
+
+class LinePicked(Event, topic="picks", key="order_id", public=True):
+    order_id: str
+    line_count: int
+
+
+@shipping.on(all_of(OrderPlaced, OrderShipped), by="order_id", within=timedelta(hours=1), effects=Effects(writes=("stock",)))
+async def pack(placed: OrderPlaced, shipped: OrderShipped, gateway: Gateway) -> PaymentFailed | None: ...
+
+
+@pack.late
+async def too_late(event: OrderPlaced | OrderShipped) -> None: ...
+
+
+@shipping.on(any_of(PaymentFailed, PaymentRefunded), by="order_id")
+async def first_of(event: PaymentFailed | PaymentRefunded) -> None: ...
+
+
+@shipping.on(
+    all_items(LinePicked, expected="line_count"), states=Move("order", valid=("new", "open"), to="packed", by="order_id")
+)
+async def gather(lines: Sequence[LinePicked]) -> None: ...
+
+
+@shipping.deadline(after=OrderPlaced, unless=(PaymentFailed, PaymentRefunded), within=timedelta(minutes=15), by="order_id")
+async def give_up(order: OrderPlaced) -> PaymentFailed | None: ...
+
+
+assert_type(allow_cycle(OrderPlaced, at_most=3).at_most, int)

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from farandole.model.effects import Effects, Move
+
 __all__ = [
     "DEPTH",
     "WINDOW",
@@ -146,51 +148,6 @@ class Branch:
 
 
 @dataclass(frozen=True, slots=True)
-class Effects:
-    """What a reaction does beyond its events; declared with `effects=`.
-
-    Attributes
-    ----------
-    outside:
-        What happens outside of its database: `"none"`; `"idempotent"`: again changes nothing; `"once"`: each call counts. None: not said.
-    reads, writes:
-        Resources, by the name under which others know them: `"credit"`.
-    locks:
-        Resources that it holds a semantic lock on from here until another reaction writes them.
-    step:
-        Its place in a saga: `"compensatable"`, `"pivot"`, `"retriable"`; None: not said.
-    """
-
-    outside: Literal["none", "idempotent", "once"] | None = None
-    reads: tuple[str, ...] = ()
-    writes: tuple[str, ...] = ()
-    locks: tuple[str, ...] = ()
-    step: Literal["compensatable", "pivot", "retriable"] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """A change of state; declared with `states=`.
-
-    Attributes
-    ----------
-    entity:
-        What changes: `"order"`.
-    valid:
-        The states in which this reaction may run; () where it makes a new one.
-    to:
-        The state afterwards; None: it stays.
-    by:
-        The field of the event that names the instance; None: not said.
-    """
-
-    entity: str
-    valid: tuple[str, ...] = ()
-    to: str | None = None
-    by: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Reaction:
     """One arrow bundle of the graph: what it takes and what it may emit.
 
@@ -202,8 +159,8 @@ class Reaction:
         The function's name, and the one that it had before, if declared.
     emits:
         The types that it may emit, one of them or several.
-    may_emit_nothing:
-        Whether its annotation allows for nothing.
+    answers:
+        The alternatives: each the types that it emits together, () for nothing. Empty: each of `emits` alone.
     many:
         Types of which it may emit several at once (a list in the annotation).
     exhausted, late:
@@ -230,7 +187,7 @@ class Reaction:
     place: Place
     trigger: Trigger
     emits: tuple[str, ...] = ()
-    may_emit_nothing: bool = False
+    answers: tuple[tuple[str, ...], ...] = ()
     many: tuple[str, ...] = ()
     exhausted: Branch | None = None
     late: Branch | None = None
@@ -250,6 +207,16 @@ class Reaction:
     def causes(self) -> tuple[str, ...]:
         """The types that may lead to what it emits: for a deadline those of `after`, otherwise all that it receives."""
         return self.trigger.after if self.trigger.kind == "deadline" else self.trigger.receives
+
+    @property
+    def alternatives(self) -> tuple[tuple[str, ...], ...]:
+        """What it may answer: in each alternative some types together, or none."""
+        return self.answers or tuple((tp,) for tp in self.emits) or ((),)
+
+    @property
+    def may_emit_nothing(self) -> bool:
+        """Whether one alternative is to emit nothing."""
+        return () in self.alternatives
 
     @property
     def effects_of_all_ways(self) -> tuple[str, ...]:

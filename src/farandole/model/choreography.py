@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from typing import Any, TypeVar, overload
@@ -13,8 +14,9 @@ from farandole.errors import DeclarationError
 from farandole.model.event import is_message
 from farandole.model.reaction import OnCommand, Reaction
 from farandole.model.service import Service
+from farandole.model.triggers import event_classes
 
-__all__ = ["Choreography", "Edge", "Invariant", "Workflow"]
+__all__ = ["AllowedCycle", "Choreography", "Edge", "Invariant", "Workflow", "allow_cycle"]
 
 Check = TypeVar("Check", bound=Callable[..., Any])
 
@@ -35,6 +37,8 @@ class Workflow:
         The events that end it well or badly.
     within:
         How long an instance should take at most.
+    doc:
+        What it is, for people.
     """
 
     name: str
@@ -42,14 +46,18 @@ class Workflow:
     succeeds: type | tuple[type, ...]
     fails: type | tuple[type, ...] = ()
     within: timedelta | None = None
+    doc: str = ""
+    place: str = field(default="", init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        for field in ("starts", "succeeds", "fails"):
-            value = getattr(self, field)
+        for word in ("starts", "succeeds", "fails"):
+            value = getattr(self, word)
             several = value if isinstance(value, tuple) else (value,)
-            if not all(is_message(tp) for tp in several) or (field != "fails" and not several):
-                raise DeclarationError(f"Workflow({self.name!r}): {field}= takes event classes, got: {value!r}")
-            object.__setattr__(self, field, several)
+            if not all(is_message(tp) for tp in several) or (word != "fails" and not several):
+                raise DeclarationError(f"Workflow({self.name!r}): {word}= takes event classes, got: {value!r}")
+            object.__setattr__(self, word, several)
+        frame = sys._getframe(2)  # beyond the __init__ of the dataclass
+        object.__setattr__(self, "place", f"{frame.f_code.co_filename}:{frame.f_lineno}")
         if self.within is not None and self.within <= timedelta(0):
             raise DeclarationError(f"Workflow({self.name!r}): expected within to be more than no time, got: {self.within!r}")
 
@@ -69,6 +77,47 @@ class Edge:
     effect: type | None
     exhausted: bool = False
     compensates: bool = False
+    late: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AllowedCycle:
+    """A cycle that somebody wants; see `allow_cycle`."""
+
+    events: tuple[type, ...]
+    at_most: int
+    reason: str
+    place: str
+
+
+def allow_cycle(*events: type, at_most: int, reason: str = "") -> AllowedCycle:
+    """Say that a cycle of the graph is meant, and how often it is gone round at most: `Choreography(…, cycles=[allow_cycle(…)])`.
+
+    The runtime's limit on the depth of causes (32) ends what goes round more often.
+
+    Parameters
+    ----------
+    events:
+        Events on it; every cycle through all of them is meant.
+    at_most:
+        How often one workflow goes round.
+    reason:
+        Why, for whoever reads the map.
+
+    Raises
+    ------
+    DeclarationError
+        No event classes, or a bound below 1.
+    """
+    event_classes("allow_cycle(...)", events)
+    if isinstance(at_most, bool) or not isinstance(at_most, int) or at_most < 1:
+        raise DeclarationError(f"allow_cycle(...): expected at_most to be an integer >= 1, got: {at_most!r}")
+    return AllowedCycle(events, at_most, reason, _caller())
+
+
+def _caller() -> str:
+    frame = sys._getframe(2)
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +153,8 @@ class Choreography:
         The services; a repository may hold one only.
     workflows:
         The business flows to observe.
+    cycles:
+        Cycles of the graph that are meant.
 
     Raises
     ------
@@ -112,7 +163,13 @@ class Choreography:
         two classes for one wire type in one service.
     """
 
-    def __init__(self, name: str, *services: Service, workflows: list[Workflow] | tuple[Workflow, ...] = ()) -> None:
+    def __init__(
+        self,
+        name: str,
+        *services: Service,
+        workflows: list[Workflow] | tuple[Workflow, ...] = (),
+        cycles: list[AllowedCycle] | tuple[AllowedCycle, ...] = (),
+    ) -> None:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise DeclarationError(f'expected a choreography name of lower-case letters, digits, "-" and "_", got: {name!r}')
         if not services:
@@ -128,6 +185,7 @@ class Choreography:
                 raise DeclarationError(f"Choreography({name!r}): two services are called {service.name!r}")
             self.services[service.name] = service
         self.workflows = tuple(workflows)
+        self.cycles = tuple(cycles)
         names = [workflow.name for workflow in self.workflows]
         if twice := [name for name in names if names.count(name) > 1]:
             raise DeclarationError(f"Choreography({name!r}): two workflows are called {twice[0]!r}")
@@ -187,17 +245,7 @@ class Choreography:
     @cached_property
     def edges(self) -> list[Edge]:
         """Every arrow receives -> emits."""
-        found = []
-        for reaction in self.reactions:
-            both = [(reaction, False)] + ([(reaction.on_exhausted, True)] if reaction.on_exhausted else [])
-            for part, exhausted in both:
-                effects = part.emits or ((None,) if not exhausted else ())
-                found += [
-                    Edge(reaction.service, reaction.name, cause, effect, exhausted, reaction.compensates is not None)
-                    for cause in reaction.events
-                    for effect in effects
-                ]
-        return found
+        return [edge for reaction in self.reactions for edge in _edges_of(reaction)]
 
     @cached_property
     def owners(self) -> dict[type, tuple[str, ...]]:
@@ -224,3 +272,16 @@ class Choreography:
 
     def __repr__(self) -> str:
         return f"<Choreography {self.name}: {', '.join(self.services)}>"
+
+
+def _edges_of(reaction: Reaction[Any, Any, Any]) -> Iterator[Edge]:
+    undoes = reaction.compensates is not None
+    for cause in reaction.causes:
+        for effect in reaction.emits or (None,):
+            yield Edge(reaction.service, reaction.name, cause, effect, compensates=undoes)
+        for effect in reaction.on_exhausted.emits if reaction.on_exhausted else ():
+            yield Edge(reaction.service, reaction.name, cause, effect, exhausted=True, compensates=undoes)
+    if reaction.on_late is not None:
+        for cause in reaction.on_late.events:
+            for effect in reaction.on_late.emits:
+                yield Edge(reaction.service, reaction.name, cause, effect, late=True)

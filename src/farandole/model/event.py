@@ -13,8 +13,9 @@ What the class keywords say is kept in one class attribute, `__farandole__`, so 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, is_dataclass, replace
+from dataclasses import dataclass, field, is_dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, dataclass_transform, get_args, get_origin, get_type_hints
 from weakref import WeakKeyDictionary
 
@@ -53,6 +54,10 @@ class Meta:
         `"domain.owner"` for a reader class, whose events another team owns; None for one's own.
     command:
         Whether this is a command.
+    public:
+        Whether consumers outside of the choreography are expected.
+    place:
+        `file:line` of the class.
     """
 
     name: str
@@ -61,6 +66,8 @@ class Meta:
     topic: str | None = None
     of: str | None = None
     command: bool = False
+    public: bool = False
+    place: str = field(default="", compare=False)
 
 
 def _parse_version(cls: type, version: str) -> tuple[int, int]:
@@ -80,6 +87,8 @@ def _check(cls: Any, meta: Meta) -> None:
         )
     _match(cls, "name", meta.name, _WORD, 'a word such as name="OrderPlaced"')
     _match(cls, "topic", meta.topic, _TOPIC, 'letters, digits, "-", "_" and "." such as topic="orders"')
+    if not isinstance(meta.public, bool):
+        raise DeclarationError(f"{cls.__qualname__}: expected public to be True or False, got: {meta.public!r}")
     _match(cls, "of", meta.of, _OWNER, '"domain.service" such as of="shop.orders"')
 
 
@@ -102,6 +111,7 @@ if TYPE_CHECKING:
             topic: str | None = ...,
             name: str | None = ...,
             of: str | None = ...,
+            public: bool = ...,
         ) -> None: ...
 
         def replace(self, **changes: Any) -> Self:
@@ -116,7 +126,7 @@ if TYPE_CHECKING:
 else:
 
     class MessageMeta(type(msgspec.Struct)):
-        """Takes the class keywords `version`, `key`, `topic`, `name` and `of`; makes structs frozen and keyword-only."""
+        """Takes the class keywords `version`, `key`, `topic`, `name`, `of` and `public`; makes structs frozen and keyword-only."""
 
         def __new__(
             mcls,
@@ -132,15 +142,17 @@ else:
             of: str | None = _INHERIT,
             **options: Any,
         ) -> Any:
+            public = options.pop("public", _INHERIT)
             options.setdefault("frozen", True)
             options.setdefault("kw_only", True)
             cls = super().__new__(mcls, clsname, bases, namespace, **options)
             parent = next((b.__farandole__ for b in bases if hasattr(b, "__farandole__")), Meta(name=clsname))
-            said = {"key": key, "topic": topic, "of": of}
+            said = {"key": key, "topic": topic, "of": of, "public": public}
             meta = replace(
                 parent,
                 name=clsname if name is _INHERIT or name is None else name,
                 version=(1, 0) if version is _INHERIT else _parse_version(cls, version),
+                place=f"{(frame := sys._getframe(1)).f_code.co_filename}:{frame.f_lineno}",
                 **{word: value for word, value in said.items() if value is not _INHERIT},
             )
             _check(cls, meta)

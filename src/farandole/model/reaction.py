@@ -7,34 +7,44 @@ from dataclasses import dataclass
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from farandole.errors import DeclarationError
+from farandole.model.effects import Effects, Move
 from farandole.model.event import is_message
 from farandole.model.policy import Policy
-from farandole.model.signature import Signature, caller_names, place_of, read_signature
+from farandole.model.signature import Leading, Signature, caller_names, place_of, read_signature
+from farandole.model.triggers import OnAll, OnCommand, OnCount, OnDeadline, OnEvents, Trigger
 
-__all__ = ["OnCommand", "OnEvents", "Reaction", "Trigger"]
+__all__ = ["Notes", "OnCommand", "OnEvents", "Reaction", "Trigger"]
 
 E = TypeVar("E")
 P = ParamSpec("P")
 Q = ParamSpec("Q")
 R = TypeVar("R")
 X = TypeVar("X")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+_LEADING: dict[type, Callable[[Any], Leading]] = {
+    OnAll: lambda trigger: Leading(count=len(trigger.events)),
+    OnCount: lambda trigger: Leading(sequence=True),
+}
+"""How handlers take their events, where it is not one parameter for one event."""
 
 
 @dataclass(frozen=True, slots=True)
-class OnEvents:
-    """Runs when one of these events comes."""
+class Notes:
+    """What a reaction says of itself for drawings and checks; nothing runs by it.
 
-    events: tuple[type, ...]
+    Attributes
+    ----------
+    effects, states:
+        Resources that it touches, and states that it moves.
+    relies_on:
+        Events that must have been handled by its service before.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class OnCommand:
-    """Runs when this command is sent."""
-
-    command: type
-
-
-Trigger = OnEvents | OnCommand
+    effects: Effects | None = None
+    states: tuple[Move, ...] = ()
+    relies_on: tuple[type, ...] = ()
 
 
 class Reaction(Generic[E, P, R]):
@@ -50,12 +60,14 @@ class Reaction(Generic[E, P, R]):
         The event or command classes that it reacts to, and those that it may emit.
     place:
         `file:line` of its function.
-    on_exhausted:
-        The reaction that runs when the retries are used up, or None.
+    on_exhausted, on_late:
+        The reactions that run when the retries are used up, and for an event that comes too late for a join or deadline; or None.
     formerly:
         The name it had before a rename, or None: its identity keeps to that one.
     compensates, undoes:
         The reaction that this one semantically undoes, and that one's success event.
+    notes:
+        What it says of itself for drawings and checks.
     """
 
     def __init__(  # noqa: PLR0913 - assembled only by Service
@@ -64,12 +76,13 @@ class Reaction(Generic[E, P, R]):
         *,
         service: str,
         name: str,
-        trigger: OnEvents | None,
+        trigger: Trigger | None,
         policy: Policy,
         names: dict[str, Any],
         compensates: Reaction[Any, ..., Any] | None = None,
         undoes: type | None = None,
         formerly: str | None = None,
+        notes: Notes = Notes(),
     ) -> None:
         self.function = function
         self.service = service
@@ -79,12 +92,15 @@ class Reaction(Generic[E, P, R]):
         self.undoes = undoes
         self.formerly = formerly
         self.place = place_of(function)
+        self.notes = notes
         self.on_exhausted: Reaction[Any, ..., Any] | None = None
+        self.on_late: Reaction[Any, ..., Any] | None = None
         self.__doc__ = function.__doc__
         self.__wrapped__ = function
         self._names = names
-        self._signature = read_signature(function, names, who=self.id)
         self._declared = trigger
+        self._leading = _LEADING.get(type(trigger), lambda _: Leading())(trigger)
+        self._signature = read_signature(function, names, who=self.id, leading=self._leading)
         if self._signature is not None:
             self._check(self._signature)
             self._names = {}
@@ -98,7 +114,7 @@ class Reaction(Generic[E, P, R]):
     def signature(self) -> Signature:
         """The signature; forward references are looked up again, and must be there by now."""
         if self._signature is None:
-            signature = read_signature(self.function, self._names, who=self.id)
+            signature = read_signature(self.function, self._names, who=self.id, leading=self._leading)
             if signature is None:
                 raise DeclarationError(
                     f"{self.id} ({self.place}): an annotation names something that is not defined in its module. "
@@ -116,7 +132,13 @@ class Reaction(Generic[E, P, R]):
     @property
     def events(self) -> tuple[type, ...]:
         """The event or command classes that it reacts to."""
-        return self._declared.events if self._declared else self.signature.events
+        declared = self._declared
+        return self.signature.events if declared is None or isinstance(declared, OnCommand) else declared.events
+
+    @property
+    def causes(self) -> tuple[type, ...]:
+        """Those of `events` that may lead to what it emits: what a deadline waits for leads to nothing."""
+        return self._declared.after if isinstance(self._declared, OnDeadline) else self.events
 
     @property
     def emits(self) -> tuple[type, ...]:
@@ -136,36 +158,67 @@ class Reaction(Generic[E, P, R]):
             raise DeclarationError(
                 f"{self.id} ({place_of(function)}) has an exhausted handler already: {self.on_exhausted.place}"
             )
-        last: Reaction[Any, ..., Any] = Reaction(
-            function,
-            service=self.service,
-            name=f"{self.name}.exhausted",
-            formerly=f"{self.formerly}.exhausted" if self.formerly else None,
-            trigger=self._declared,
-            policy=self.policy,
-            names=caller_names(2),
-        )
+        last = self._part("exhausted", function, self._declared, caller_names(2))
         if self._declared is None and self._signature and last._signature and last.events != self.events:
             raise DeclarationError(f"{last.id} ({last.place}) takes another command than {self.id}")
         self.on_exhausted = last
         return function
+
+    def late(self, function: F) -> F:
+        """Declare what runs for an event that comes when its join or deadline is over.
+
+        It takes one event: a part of the join, or what the deadline waited for, as a union if there are several.
+        """
+        trigger = self._declared
+        if trigger is None or isinstance(trigger, (OnEvents, OnCommand)):
+            raise DeclarationError(f"{self.id} ({place_of(function)}): nothing comes late for it. Only joins and deadlines end")
+        if self.on_late is not None:
+            raise DeclarationError(f"{self.id} ({place_of(function)}) has a late handler already: {self.on_late.place}")
+        late = trigger.unless if isinstance(trigger, OnDeadline) else trigger.events
+        self.on_late = self._part("late", function, OnEvents(late), caller_names(2))
+        return function
+
+    def _part(
+        self, word: str, function: Callable[..., Any], trigger: Trigger | None, names: dict[str, Any]
+    ) -> Reaction[Any, ..., Any]:
+        """Another way on, beside the reaction itself."""
+        return Reaction(
+            function,
+            service=self.service,
+            name=f"{self.name}.{word}",
+            formerly=f"{self.formerly}.{word}" if self.formerly else None,
+            trigger=trigger,
+            policy=self.policy,
+            names=names,
+        )
 
     def __repr__(self) -> str:
         return f"<Reaction {self.id}>"
 
     def _check(self, signature: Signature) -> None:
         """The first parameter must accept every event of the trigger; without one, it names the command."""
-        if self._declared is None:
+        if self._declared is None or isinstance(self._declared, OnCommand):
             first: Any = signature.events[0]
             if len(signature.events) > 1 or not is_message(first) or not first.__farandole__.command:
                 raise DeclarationError(
                     f"{self.id} ({self.place}) handles a command, so its first parameter is one subclass of Command"
                 )
             return
-        missing = [event.__name__ for event in self._declared.events if not issubclass(event, signature.events)]
+        if isinstance(self._declared, OnAll):
+            self._check_parts(self._declared, signature)
+            return
+        takes = self._declared.after if isinstance(self._declared, OnDeadline) else self._declared.events
+        missing = [event.__name__ for event in takes if not issubclass(event, signature.events)]
         if missing:
-            union = " | ".join(event.__name__ for event in self._declared.events)
+            union = " | ".join(event.__name__ for event in takes)
             raise DeclarationError(
                 f"{self.id} ({self.place}) reacts to {', '.join(missing)}, which its first parameter does not accept. "
                 f"Annotate it with: {union}"
             )
+
+    def _check_parts(self, trigger: OnAll, signature: Signature) -> None:
+        """A join's leading parameters are its events, in order."""
+        fits = len(signature.events) == len(trigger.events) and all(map(issubclass, trigger.events, signature.events))
+        if not fits:
+            wanted = ", ".join(event.__name__ for event in trigger.events)
+            raise DeclarationError(f"{self.id} ({self.place}) joins {wanted}: its first parameters are these, in this order")

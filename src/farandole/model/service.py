@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypedDict, TypeVar, Unpack, overload
 
 from farandole.errors import DeclarationError
+from farandole.model.effects import Effects, Move
 from farandole.model.event import is_message
 from farandole.model.policy import Policy
-from farandole.model.reaction import OnEvents, Reaction
+from farandole.model.reaction import Notes, Reaction
 from farandole.model.signature import caller_names, place_of
+from farandole.model.triggers import (
+    AllItems,
+    AllOf,
+    AnyOf,
+    OnAll,
+    OnAny,
+    OnCount,
+    OnDeadline,
+    OnEvents,
+    Trigger,
+    event_classes,
+    need_fields,
+    seconds,
+)
 
 __all__ = ["Provided", "Service"]
 
@@ -36,6 +53,25 @@ class Provided:
     local: bool
 
 
+class On(TypedDict, total=False):
+    """The options of `Service.on`; see there."""
+
+    policy: Policy | None
+    compensates: _AnyReaction | None
+    undoes: type | None
+    formerly: str | None
+    effects: Effects | None
+    states: Move | tuple[Move, ...]
+    relies_on: type | tuple[type, ...]
+
+
+class OnJoin(On, total=False):
+    """Those of a join."""
+
+    by: str | None
+    within: timedelta | float | None
+
+
 class _On(Generic[E]):
     """The decorator that `on` gives: it checks the handler's first parameter against the events."""
 
@@ -44,6 +80,18 @@ class _On(Generic[E]):
 
     def __call__(self, function: Callable[Concatenate[E, P], R]) -> Reaction[E, Concatenate[E, P], R]:
         return self._declare(function)
+
+
+if TYPE_CHECKING:  # the same decorator, for handlers with two, three or four events
+
+    class _OnTwo(Generic[A, B]):
+        def __call__(self, function: Callable[Concatenate[A, B, P], R]) -> Reaction[A, Concatenate[A, B, P], R]: ...
+
+    class _OnThree(Generic[A, B, C]):
+        def __call__(self, function: Callable[Concatenate[A, B, C, P], R]) -> Reaction[A, Concatenate[A, B, C, P], R]: ...
+
+    class _OnFour(Generic[A, B, C, D]):
+        def __call__(self, function: Callable[Concatenate[A, B, C, D, P], R]) -> Reaction[A, Concatenate[A, B, C, D, P], R]: ...
 
 
 class Service:
@@ -58,6 +106,10 @@ class Service:
     tables:
         Its own tables, made when the service opens a database that lacks them: a SQLAlchemy `MetaData`, or SQL statements
         (`CREATE TABLE IF NOT EXISTS …`). None: it makes them itself, with a migration tool.
+    version, team, doc:
+        Its version, who owns it, and what it is for: shown on maps, and written into its manifest.
+    cleared:
+        Sensitive fields of others that it may read: `"OrderPlaced.email"`, `"email"` of any event, or `"*"`.
 
     Examples
     --------
@@ -66,144 +118,125 @@ class Service:
     <Service payments: 0 reactions>
     """
 
-    def __init__(self, name: str, *, policy: Policy | None = None, tables: Any = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        policy: Policy | None = None,
+        tables: Any = None,
+        version: str = "0.0.0",
+        team: str | None = None,
+        cleared: str | tuple[str, ...] = (),
+        doc: str = "",
+    ) -> None:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise DeclarationError(f'expected a service name of lower-case letters, digits, "-" and "_", got: {name!r}')
         self.name = name
         self.policy = policy or Policy()
         self.tables = tables
+        self.version = version
+        self.team = team
+        self.cleared = _several(cleared)
+        self.doc = doc
+        frame = sys._getframe(1)
+        self.place = f"{frame.f_code.co_filename}:{frame.f_lineno}"
         self.reactions: dict[str, Reaction[Any, Any, Any]] = {}
         self.provided: list[Provided] = []
 
     @overload
-    def on(
-        self,
-        a: type[A],
-        /,
-        *,
-        policy: Policy | None = ...,
-        compensates: _AnyReaction | None = ...,
-        undoes: type | None = ...,
-        formerly: str | None = ...,
-    ) -> _On[A]: ...
+    def on(self, a: type[A], /, **options: Unpack[On]) -> _On[A]: ...
     @overload
-    def on(
-        self,
-        a: type[A],
-        b: type[B],
-        /,
-        *,
-        policy: Policy | None = ...,
-        compensates: _AnyReaction | None = ...,
-        undoes: type | None = ...,
-        formerly: str | None = ...,
-    ) -> _On[A | B]: ...
+    def on(self, a: type[A], b: type[B], /, **options: Unpack[On]) -> _On[A | B]: ...
     @overload
-    def on(
-        self,
-        a: type[A],
-        b: type[B],
-        c: type[C],
-        /,
-        *,
-        policy: Policy | None = ...,
-        compensates: _AnyReaction | None = ...,
-        undoes: type | None = ...,
-        formerly: str | None = ...,
-    ) -> _On[A | B | C]: ...
+    def on(self, a: type[A], b: type[B], c: type[C], /, **options: Unpack[On]) -> _On[A | B | C]: ...
     @overload
-    def on(
-        self,
-        a: type[A],
-        b: type[B],
-        c: type[C],
-        d: type[D],
-        /,
-        *,
-        policy: Policy | None = ...,
-        compensates: _AnyReaction | None = ...,
-        undoes: type | None = ...,
-        formerly: str | None = ...,
-    ) -> _On[A | B | C | D]: ...
+    def on(self, a: type[A], b: type[B], c: type[C], d: type[D], /, **options: Unpack[On]) -> _On[A | B | C | D]: ...
+    @overload
+    def on(self, join: AllOf[A, B], /, **options: Unpack[OnJoin]) -> _OnTwo[A, B]: ...
+    @overload
+    def on(self, join: AllOf[A, B, C], /, **options: Unpack[OnJoin]) -> _OnThree[A, B, C]: ...
+    @overload
+    def on(self, join: AllOf[A, B, C, D], /, **options: Unpack[OnJoin]) -> _OnFour[A, B, C, D]: ...
+    @overload
+    def on(self, first: AnyOf[A], /, **options: Unpack[OnJoin]) -> _On[A]: ...
+    @overload
+    def on(self, items: AllItems[A], /, **options: Unpack[OnJoin]) -> _On[Sequence[A]]: ...
     @overload
     def on(  # from five on, type checkers no longer compare the events with the handler
-        self,
-        a: type[Any],
-        b: type[Any],
-        c: type[Any],
-        d: type[Any],
-        e: type[Any],
-        /,
-        *more: type[Any],
-        policy: Policy | None = ...,
-        compensates: _AnyReaction | None = ...,
-        undoes: type | None = ...,
-        formerly: str | None = ...,
+        self, a: type[Any], b: type[Any], c: type[Any], d: type[Any], e: type[Any], /, *more: type[Any], **options: Unpack[On]
     ) -> _On[Any]: ...
-    def on(
-        self,
-        *events: type,
-        policy: Policy | None = None,
-        compensates: _AnyReaction | None = None,
-        undoes: type | None = None,
-        formerly: str | None = None,
-    ) -> _On[Any]:
-        """Declare a reaction to one or several types of event.
+    def on(self, *events: Any, **options: Any) -> Any:
+        """Declare a reaction to one or several types of event, or to several events together.
 
         Parameters
         ----------
         events:
-            The event classes; the handler's first parameter is annotated with them, as a union if several.
+            The event classes; the handler's first parameter is annotated with them, as a union if several. Or `all_of(…)`, `any_of(…)`,
+            `all_items(…)`: then the first parameters are what these say.
         policy:
             How it runs and fails.
         compensates, undoes:
             This reaction semantically undoes what that reaction did, and the event by which it said so.
         formerly:
             The function name it had before, so that a rename keeps its consumer group and its inbox rows.
+        effects, states, relies_on:
+            What it says of itself for drawings and checks: an `Effects`, a `Move` or several, events that must have been handled by this
+            service before.
+        by, within:
+            Of a join: the field that names the instance (default: the events' keys), and how long it waits (a timedelta or seconds).
 
         Raises
         ------
         DeclarationError
-            The events are no event classes, or the handler's signature does not fit.
+            The events are no event classes, the handler's signature does not fit, or the options do not fit together.
         """
-        if not events or not all(is_message(event) for event in events):
-            got = ", ".join(getattr(e, "__name__", repr(e)) for e in events) or "nothing"
-            raise DeclarationError(f"{self.name}.on(...) takes one or several classes of Event, got: {got}")
-        if len(set(events)) < len(events):
-            raise DeclarationError(f"{self.name}.on(...) names an event twice: {', '.join(e.__name__ for e in events)}")
-        commands = [event.__name__ for event in events if event.__farandole__.command]  # type: ignore[attr-defined]
-        if commands:
-            raise DeclarationError(f"{self.name}.on({commands[0]}): that is a Command. Use @{self.name}.command")
-        if (compensates is None) != (undoes is None):
-            raise DeclarationError(f"{self.name}.on(...): compensates= and undoes= go together")
-        if compensates is not None and undoes not in compensates.emits:
-            raise DeclarationError(
-                f"{self.name}.on(...): undoes={getattr(undoes, '__name__', undoes)} is not emitted by {compensates.id}, "
-                f"which emits: {', '.join(e.__name__ for e in compensates.emits) or 'nothing'}"
-            )
-        if compensates is not None and compensates.service != self.name:
-            raise DeclarationError(
-                f"{self.name}.on(...): compensates={compensates.id}, but a service undoes its own work only. "
-                f"Declare the compensation on {compensates.service}"
-            )
-        names = caller_names(2)
+        trigger = self._trigger(events, options)
+        self._check_undo(options.get("compensates"), options.get("undoes"))
+        return self._declare(trigger, caller_names(2), options)
 
-        def declare(function: Callable[..., Any]) -> Reaction[Any, Any, Any]:
-            return self._add(
-                function,
-                trigger=OnEvents(events),
-                policy=policy,
-                names=names,
-                compensates=compensates,
-                undoes=undoes,
-                formerly=formerly,
-            )
+    def deadline(
+        self,
+        *,
+        after: type[A],
+        unless: type | tuple[type, ...],
+        within: timedelta | float,
+        by: str | None = None,
+        **options: Unpack[On],
+    ) -> _On[A]:
+        """Declare what runs when something did not come in time.
 
-        return _On(declare)
+            @orders.deadline(after=OrderPlaced, unless=(PaymentCompleted, PaymentFailed), within=timedelta(minutes=15))
+            async def give_up(order: OrderPlaced) -> OrderCancelled: ...
+
+        Parameters
+        ----------
+        after:
+            The event that starts the time; the handler takes it.
+        unless:
+            The event, or events, that end it.
+        within:
+            How long, as a timedelta or in seconds.
+        by:
+            The field that tells which events belong together; default: the events' keys.
+        options:
+            Those of `on`.
+
+        Raises
+        ------
+        DeclarationError
+            These are no event classes, or the handler's signature does not fit.
+        """
+        who = f"{self.name}.deadline(...)"
+        several = unless if isinstance(unless, tuple) else (unless,)
+        event_classes(who, (after, *several))
+        trigger = OnDeadline((after,), several, seconds(who, within), by)
+        need_fields(who, trigger)
+        self._check_undo(options.get("compensates"), options.get("undoes"))
+        return self._declare(trigger, caller_names(2), dict(options))
 
     def command(self, function: Callable[Concatenate[E, P], R]) -> Reaction[E, Concatenate[E, P], R]:
         """Declare the handler of a command: the one its first parameter is annotated with."""
-        return self._add(function, trigger=None, policy=None, names=caller_names(2))
+        return self._add(function, trigger=None, names=caller_names(2))
 
     def provide(self, tp: Any, source: Any, *, local: bool = False) -> None:
         """Give the service's reactions something by type, for as long as the worker lives.
@@ -223,8 +256,62 @@ class Service:
             raise DeclarationError(f"{self.name}.provide({getattr(tp, '__name__', tp)}): it is provided already")
         self.provided.append(Provided(tp, source, local))
 
+    def _trigger(self, events: tuple[Any, ...], options: dict[str, Any]) -> Trigger:
+        """What these events mean; takes `by` and `within` out of the options."""
+        who = f"{self.name}.on(...)"
+        by, within = options.pop("by", None), options.pop("within", None)
+        first = events[0] if len(events) == 1 else None
+        time = None if within is None else seconds(who, within)
+        trigger: Trigger
+        if isinstance(first, AllOf):
+            trigger = OnAll(first.events, by, time)
+        elif isinstance(first, AnyOf):
+            trigger = OnAny(first.events, by, time)
+        elif isinstance(first, AllItems):
+            trigger = OnCount((first.event,), first.expected, by, time)
+        else:
+            commands = [event.__name__ for event in events if is_message(event) and event.__farandole__.command]
+            if commands:
+                raise DeclarationError(f"{self.name}.on({commands[0]}): that is a Command. Use @{self.name}.command")
+            if by is not None or within is not None:
+                raise DeclarationError(f"{who}: by= and within= belong to joins: {self.name}.on(all_of(A, B), by=…, within=…)")
+            trigger = OnEvents(event_classes(who, events))
+        need_fields(who, trigger)
+        return trigger
+
+    def _check_undo(self, compensates: _AnyReaction | None, undoes: type | None) -> None:
+        if (compensates is None) != (undoes is None):
+            raise DeclarationError(f"{self.name}.on(...): compensates= and undoes= go together")
+        if compensates is not None and undoes not in compensates.emits:
+            raise DeclarationError(
+                f"{self.name}.on(...): undoes={getattr(undoes, '__name__', undoes)} is not emitted by {compensates.id}, "
+                f"which emits: {', '.join(e.__name__ for e in compensates.emits) or 'nothing'}"
+            )
+        if compensates is not None and compensates.service != self.name:
+            raise DeclarationError(
+                f"{self.name}.on(...): compensates={compensates.id}, but a service undoes its own work only. "
+                f"Declare the compensation on {compensates.service}"
+            )
+
+    def _declare(self, trigger: Trigger, names: dict[str, Any], options: dict[str, Any]) -> _On[Any]:
+        unknown = set(options) - set(On.__annotations__)
+        if unknown:
+            raise DeclarationError(
+                f"{self.name}.on(...) has no option {min(unknown)!r}. Known are {', '.join(On.__annotations__)}"
+            )
+        return _On(lambda function: self._add(function, trigger=trigger, names=names, **options))
+
     def _add(
-        self, function: Callable[..., Any], *, trigger: OnEvents | None, policy: Policy | None, names: dict[str, Any], **undo: Any
+        self,
+        function: Callable[..., Any],
+        *,
+        trigger: Trigger | None,
+        names: dict[str, Any],
+        policy: Policy | None = None,
+        effects: Effects | None = None,
+        states: Move | tuple[Move, ...] = (),
+        relies_on: type | tuple[type, ...] = (),
+        **undo: Any,
     ) -> Reaction[Any, Any, Any]:
         name = getattr(function, "__name__", None)
         if not isinstance(name, str) or not name.isidentifier():
@@ -243,6 +330,7 @@ class Service:
             trigger=trigger,
             policy=(policy or Policy()).over(self.policy),
             names=names,
+            notes=Notes(effects, _several(states), _several(relies_on)),
             **undo,
         )
         if twin := next((known for known in self.reactions.values() if known.id == reaction.id), None):
@@ -256,3 +344,8 @@ class Service:
     def __repr__(self) -> str:
         count = len(self.reactions)
         return f"<Service {self.name}: {count} reaction{'s' * (count != 1)}>"
+
+
+def _several(value: Any) -> tuple[Any, ...]:
+    """One thing stands for a tuple of one."""
+    return value if isinstance(value, tuple) else (value,)

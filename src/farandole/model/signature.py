@@ -9,14 +9,15 @@ import inspect
 import sys
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from farandole.errors import DeclarationError
 from farandole.model.event import Command, Event, is_message
 
-__all__ = ["Parameter", "Signature", "caller_names", "place_of", "read_signature"]
+__all__ = ["Leading", "Parameter", "Signature", "caller_names", "place_of", "read_signature"]
 
 _SEQUENCES = (list, tuple, Sequence)
 
@@ -38,19 +39,33 @@ class Signature:
     Attributes
     ----------
     events:
-        The classes that the first parameter accepts.
+        The classes that the first parameter accepts; of a join, those of its leading parameters in turn.
     parameters:
         The others, which the runtime fills by type.
     emits:
         The event classes that the return annotation declares.
     is_async:
         Whether it is a coroutine function; a plain `def` runs in a thread.
+    answers:
+        The alternatives of the return annotation: each the classes that are emitted together, () for none.
+    many:
+        Those of `emits` of which it may emit several at once.
     """
 
     events: tuple[type, ...]
     parameters: tuple[Parameter, ...]
     emits: tuple[type, ...]
     is_async: bool
+    answers: tuple[tuple[type, ...], ...] = ()
+    many: tuple[type, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Leading:
+    """How a handler takes its events: by how many leading parameters, and whether as a sequence."""
+
+    count: int = 1
+    sequence: bool = False
 
 
 def place_of(function: Callable[..., Any]) -> str:
@@ -71,7 +86,9 @@ def caller_names(depth: int) -> dict[str, Any]:
     return names
 
 
-def read_signature(function: Callable[..., Any], names: dict[str, Any], *, who: str) -> Signature | None:
+def read_signature(
+    function: Callable[..., Any], names: dict[str, Any], *, who: str, leading: Leading = Leading()
+) -> Signature | None:
     """Read a handler's signature, or give None where a forward reference is not there yet.
 
     Parameters
@@ -82,6 +99,8 @@ def read_signature(function: Callable[..., Any], names: dict[str, Any], *, who: 
         Local names of the place of declaration.
     who:
         How messages call the handler, such as `payments.charge`.
+    leading:
+        How it takes its events.
 
     Raises
     ------
@@ -107,15 +126,36 @@ def read_signature(function: Callable[..., Any], names: dict[str, Any], *, who: 
         raise DeclarationError(f"{who} ({where}): an annotation cannot be read: {error}") from None
     if not signature.parameters:
         raise DeclarationError(f"{who} ({where}) takes no parameter. The event is the first one")
-    first, *rest = signature.parameters.values()
-    if first.kind is first.KEYWORD_ONLY:
-        raise DeclarationError(f"{who} ({where}): the event {first.name!r} is passed by position. Put it before the `*`")
-    _need_annotation(who, where, [first, *rest], hints)
+    parameters = list(signature.parameters.values())
+    first, rest = parameters[: leading.count], parameters[leading.count :]
+    if len(first) < leading.count:
+        raise DeclarationError(
+            f"{who} ({where}) waits for {leading.count} events, so its first {leading.count} parameters are these"
+        )
+    for p in first:
+        if p.kind is p.KEYWORD_ONLY:
+            raise DeclarationError(f"{who} ({where}): the event {p.name!r} is passed by position. Put it before the `*`")
+    _need_annotation(who, where, parameters, hints)
+    emissions = list(_emissions(who, where, hints["return"]))
     return Signature(
-        events=_events(who, where, first.name, hints[first.name]),
+        events=tuple(tp for p in first for tp in _events(who, where, p.name, _item(who, where, p.name, hints[p.name], leading))),
         parameters=tuple(Parameter(p.name, hints[p.name], p.kind is p.KEYWORD_ONLY, p.default is not p.empty) for p in rest),
-        emits=tuple(dict.fromkeys(_emissions(who, where, hints["return"]))),
+        emits=tuple(dict.fromkeys(tp for tp, _ in emissions)),
         is_async=inspect.iscoroutinefunction(function),
+        answers=tuple(dict.fromkeys(_answers(hints["return"]))),
+        many=tuple(dict.fromkeys(tp for tp, many in emissions if many)),
+    )
+
+
+def _item(who: str, where: str, name: str, annotation: Any, leading: Leading) -> Any:
+    """The annotation of one event, where the parameter takes a sequence of them."""
+    if not leading.sequence:
+        return annotation
+    if get_origin(annotation) in _SEQUENCES and (inside := [part for part in get_args(annotation) if part is not Ellipsis]):
+        return inside[0]
+    raise DeclarationError(
+        f"{who} ({where}) waits for several events, so its first parameter {name!r} takes a sequence: "
+        f"Sequence[{_show(annotation)}]"
     )
 
 
@@ -138,19 +178,19 @@ def _events(who: str, where: str, name: str, annotation: Any) -> tuple[type, ...
     return tuple(members)
 
 
-def _emissions(who: str, where: str, annotation: Any) -> list[type]:
-    found: list[type] = []
+def _emissions(who: str, where: str, annotation: Any, *, many: bool = False) -> Iterator[tuple[type, bool]]:
+    """Each class that may be emitted, with whether there may be any number of it."""
     for member in _members(annotation):
         if member in (None, type(None)):
             continue
         if is_message(member):
-            found.append(member)
-        elif get_origin(member) in _SEQUENCES or member in _SEQUENCES:
+            yield member, many
+        elif _is_sequence(member):
             inside = [part for part in get_args(member) if part is not Ellipsis]
             if not inside:
                 raise DeclarationError(f"{who} ({where}) returns {_show(member)}. Say of what: list[PaymentCompleted]")
             for part in inside:
-                found += _emissions(who, where, part)
+                yield from _emissions(who, where, part, many=many or _is_open(member))
         elif member in (Event, Command):
             raise DeclarationError(f"{who} ({where}) returns {_show(member)}, which could be any. Name the classes that it emits")
         else:
@@ -158,7 +198,32 @@ def _emissions(who: str, where: str, annotation: Any) -> list[type]:
                 f"{who} ({where}) is declared to return {_show(member)}. "
                 f"A reaction returns events: one, a union, None, a tuple or a list of them"
             )
-    return found
+
+
+def _answers(annotation: Any) -> Iterator[tuple[type, ...]]:
+    """The alternatives: `A | None` is (A), (); `tuple[A, B | C]` is (A, B), (A, C); `list[A]` is (A), ()."""
+    for member in _members(annotation):
+        if is_message(member):
+            yield (member,)
+        elif not _is_sequence(member):
+            yield ()
+        elif _is_open(member):
+            yield tuple(
+                dict.fromkeys(tp for part in get_args(member) if part is not Ellipsis for way in _answers(part) for tp in way)
+            )
+            yield ()
+        else:
+            for ways in product(*(tuple(_answers(part)) for part in get_args(member))):
+                yield tuple(dict.fromkeys(tp for way in ways for tp in way))
+
+
+def _is_sequence(annotation: Any) -> bool:
+    return get_origin(annotation) in _SEQUENCES or annotation in _SEQUENCES
+
+
+def _is_open(sequence: Any) -> bool:
+    """Whether any number may be in it."""
+    return get_origin(sequence) is not tuple or Ellipsis in get_args(sequence)
 
 
 def _members(annotation: Any) -> list[Any]:

@@ -19,12 +19,26 @@ from farandole.model.choreography import Choreography
 from farandole.model.envelope import Envelope, decode, encode, quotes_around, repeated_key
 from farandole.model.event import Meta
 
-__all__ = ["Binding", "Wire", "partition_of"]
+__all__ = ["Binding", "Wire", "names_of", "partition_of"]
 
 
 def partition_of(key: str, partitions: int) -> int:
     """The partition of a key: CRC-32 of its UTF-8 bytes, modulo. The same in every process, version and language."""
     return crc32(key.encode("utf-8", "surrogatepass")) % partitions
+
+
+def names_of(meta: Meta, domain: str, owner: str | None) -> tuple[str, str]:
+    """The wire type and the topic of a class; "" where nothing says the topic.
+
+    Parameters
+    ----------
+    domain, owner:
+        Of the choreography, and of the service that emits the event or handles the command; `of=` has the last word.
+    """
+    if meta.of is not None:
+        domain, owner = meta.of.split(".")
+    topic = meta.topic or owner or ""
+    return f"{domain}.{meta.name}.v{meta.version[0]}", topic if "." in topic or not topic else f"{domain}.{topic}"
 
 
 class Binding:
@@ -50,12 +64,10 @@ class Binding:
         meta: Meta = cls.__farandole__
         if meta.of is not None:
             domain, owner = meta.of.split(".")
-        topic = meta.topic or owner or ""
         self.cls = cls
         self.owner = owner
-        self.type = f"{domain}.{meta.name}.v{meta.version[0]}"
+        self.type, self.topic = names_of(meta, domain, owner)
         self.family = f"{domain}.{meta.name}.v"
-        self.topic = topic if "." in topic or not topic else f"{domain}.{topic}"
         self.source = f"/{domain}/{owner}" if owner else ""
         self.key_of: Callable[[Any], Any] | None = attrgetter(meta.key) if meta.key else None
         self.fits = _value_check(cls)

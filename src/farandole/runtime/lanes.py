@@ -1,8 +1,4 @@
-"""Lanes: which reactions of a service share a consumer group.
-
-The local reactions of a service share one group, `domain.service`. An outside reaction has its own,
-`domain.service.reaction`, so that a slow call holds up nobody else; `Policy(lane=…)` joins or parts them by name.
-"""
+"""Lanes: the consumer groups of a service as the runtime subscribes to them."""
 
 from __future__ import annotations
 
@@ -11,10 +7,10 @@ from typing import Any
 
 from farandole.brokers.base import Subscription
 from farandole.model.choreography import Choreography
-from farandole.model.reaction import OnEvents, Reaction
+from farandole.model.reaction import Reaction
+from farandole.model.resources import groups_of, is_outside
 from farandole.model.service import Service
 from farandole.model.wire import Wire
-from farandole.runtime.resources import is_outside
 
 __all__ = ["Lane", "lanes_of"]
 
@@ -56,17 +52,9 @@ def lanes_of(choreography: Choreography, service: Service, wire: Wire | None = N
         The choreography's bindings, where they are at hand already.
     """
     wire = wire or Wire(choreography)
-    groups: dict[tuple[bool, str], list[Reaction[Any, Any, Any]]] = {}
-    for reaction in service.reactions.values():
-        if not isinstance(reaction.trigger, OnEvents):
-            continue
-        outside = is_outside(reaction, service)
-        own = f".{reaction.formerly or reaction.name}" if outside else ""
-        name = f"{choreography.name}.{service.name}" + (f".{reaction.policy.lane}" if reaction.policy.lane else own)
-        groups.setdefault((outside, name), []).append(reaction)
     lanes: list[Lane] = []
-    for (outside, group), reactions in sorted(groups.items(), key=lambda item: item[0]):
+    for group, reactions in groups_of(choreography.name, service).items():
         topics = dict.fromkeys(wire.by_class[event].topic for reaction in reactions for event in reaction.events)
-        name = f"{group}.outside" if outside and any(lane.group == group for lane in lanes) else group
-        lanes.append(Lane(name, tuple(topics), tuple(reactions), outside, first=not lanes))
+        outside = is_outside(reactions[0], service)
+        lanes.append(Lane(group, tuple(topics), tuple(reactions), outside, first=not lanes))
     return lanes

@@ -11,14 +11,14 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from farandole.errors import EmissionError, EnvelopeError, OutsideInTransaction
+from farandole.errors import DeclarationError, EmissionError, EnvelopeError, OutsideInTransaction
 from farandole.model.envelope import Envelope, Message, caused_id, encode
 from farandole.model.policy import Settled
-from farandole.model.reaction import Reaction
+from farandole.model.reaction import OnCommand, OnEvents, Reaction
+from farandole.model.resources import CONTEXT, ERROR, is_outside, kind_of
 from farandole.model.service import Provided, Service
 from farandole.model.wire import Binding, Wire
 from farandole.runtime.context import Context
-from farandole.runtime.resources import CONTEXT, ERROR, is_outside, kind_of
 from farandole.world import World
 
 __all__ = [
@@ -192,6 +192,10 @@ def compile_plan(
     given:
         What the service provides, opened, by type.
     """
+    if not isinstance(reaction.trigger, (OnEvents, OnCommand)):
+        raise DeclarationError(
+            f"{reaction.id} ({reaction.place}) is a join or a deadline. These are drawn and checked, but this version does not run them"
+        )
     plan = Plan(reaction, service, wire, given, limits)
     if reaction.on_exhausted is not None:
         plan.exhausted = Plan(reaction.on_exhausted, service, wire, given, limits)

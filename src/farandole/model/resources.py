@@ -9,8 +9,9 @@ from farandole.errors import DeclarationError
 from farandole.model.reaction import Reaction
 from farandole.model.service import Provided, Service
 from farandole.model.signature import Parameter
+from farandole.model.triggers import OnCommand
 
-__all__ = ["CONTEXT", "DATABASE", "ERROR", "check_parameters", "is_outside", "kind_of"]
+__all__ = ["CONTEXT", "DATABASE", "ERROR", "check_parameters", "groups_of", "is_outside", "kind_of"]
 
 CONTEXT = "context"
 ERROR = "error"
@@ -66,7 +67,7 @@ def check_parameters(service: Service) -> None:
         It names reaction, parameter and remedy.
     """
     for reaction in service.reactions.values():
-        for part in (reaction, reaction.on_exhausted):
+        for part in (reaction, reaction.on_exhausted, reaction.on_late):
             if part is None:
                 continue
             outside = is_outside(part, service)
@@ -109,3 +110,23 @@ def _nobody(part: Reaction[Any, Any, Any], parameter: Parameter, service: Servic
         f"{part.id} ({part.place}): nobody provides the parameter {parameter.name!r} of type {name}. "
         f"Add {service.name}.provide({name}, …); it provides {given}, and the runtime AsyncSession, AsyncConnection and Context"
     )
+
+
+def groups_of(domain: str, service: Service) -> dict[str, list[Reaction[Any, Any, Any]]]:
+    """The consumer groups of a service, local ones first, with the reactions that each feeds.
+
+    The local reactions share `domain.service`; an outside one has a group of its own, `domain.service.reaction`, so that a slow call holds up
+    nobody else; `Policy(lane=…)` joins or parts them by name.
+    """
+    found: dict[tuple[bool, str], list[Reaction[Any, Any, Any]]] = {}
+    for reaction in service.reactions.values():
+        if isinstance(reaction.trigger, OnCommand):
+            continue
+        outside = is_outside(reaction, service)
+        own = f".{reaction.formerly or reaction.name}" if outside else ""
+        name = f"{domain}.{service.name}" + (f".{reaction.policy.lane}" if reaction.policy.lane else own)
+        found.setdefault((outside, name), []).append(reaction)
+    groups: dict[str, list[Reaction[Any, Any, Any]]] = {}
+    for (_, group), reactions in sorted(found.items(), key=lambda item: item[0]):
+        groups[f"{group}.outside" if group in groups else group] = reactions
+    return groups

@@ -13,10 +13,10 @@ from tests.runtime.kit import Placed
 
 from farandole.errors import DeclarationError
 from farandole.model.policy import Policy
+from farandole.model.resources import CONTEXT, ERROR, check_parameters, is_outside, kind_of
 from farandole.model.service import Service
 from farandole.model.signature import Parameter
 from farandole.runtime.context import Context
-from farandole.runtime.resources import CONTEXT, ERROR, check_parameters, is_outside, kind_of
 
 
 class Gateway:
