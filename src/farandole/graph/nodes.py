@@ -141,10 +141,19 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """Another way on, beside the reaction itself: what runs when retries are used up, or when something comes too late."""
+    """Another way on, beside the reaction itself: what runs when retries are used up, or when something comes too late.
+
+    `answers` is as in `Reaction`.
+    """
 
     emits: tuple[str, ...]
     place: Place
+    answers: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def alternatives(self) -> tuple[tuple[str, ...], ...]:
+        """What it may answer: in each alternative some types together, or none."""
+        return self.answers or tuple((tp,) for tp in self.emits) or ((),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,7 +153,10 @@ class _Reading:
         return Trigger(kind, received, trigger.by, trigger.within, expected=expected)
 
     def _branch(self, part: Declared[Any, ..., Any] | None) -> Branch | None:
-        return None if part is None else Branch(self._types(part.emits), self._place(part.place))
+        if part is None:
+            return None
+        answers = tuple(self._types(answer) for answer in part.signature.answers)
+        return Branch(self._types(part.emits), self._place(part.place), answers)
 
     def _messages(self) -> Iterator[Message]:
         """What owners say, then what those say who read it with classes of their own, or whose owner is not here."""
