@@ -6,12 +6,13 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["changed_fields", "differences", "only", "properties", "same"]
+__all__ = ["beside_fields", "changed_fields", "differences", "only", "properties", "same"]
 
 Schema = Mapping[str, Any]
 
 _SAID = frozenset({"title", "description", "examples", "$comment"})
 """What is said to people, and holds nobody to anything."""
+_FIELDS = frozenset({"properties", "required", "$defs"})
 _DEPTH = 12
 """How deep differences are looked for one by one; below, it is only told that there is one."""
 
@@ -43,6 +44,13 @@ def properties(schema: Schema | None) -> Mapping[str, Any] | None:
     root = _resolved(schema, schema)
     found = root.get("properties", {} if root.get("type") == "object" else None)
     return found if isinstance(found, Mapping) else None
+
+
+def beside_fields(schema: Schema | None) -> Schema | None:
+    """What a schema says beyond its top fields and what they refer to; what is said to people is left out."""
+    if schema is None or properties(schema) is None:
+        return schema
+    return {word: value for word, value in _resolved(schema, schema).items() if word not in _SAID | _FIELDS}
 
 
 def only(schema: Schema | None, field: str) -> Schema | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from farandole.graph import Graph, Message, family_of
 from farandole.manifest.diff.change import Change, Scope, Weight, listed
-from farandole.manifest.diff.fields import changed_fields, differences, only, properties, same
+from farandole.manifest.diff.fields import beside_fields, changed_fields, differences, only, properties, same
 from farandole.schema.compatibility import breaks
 
 __all__ = ["messages"]
@@ -181,9 +181,8 @@ def _flow(scope: Scope, tp: str) -> Iterator[Change]:
             yield Change("risky", "unheard", tp, f"{name} is no longer read by anybody", "it is emitted for nothing", "", lost)
         elif not scope.old.producers.get(tp):
             why = "whoever reads it should be there first"
-            yield Change(
-                "risky", "unheard", tp, f"{name} is emitted now, and nobody reads it", why, "", (), owned and owned.place
-            )
+            place = owned.place if owned else None
+            yield Change("risky", "unheard", tp, f"{name} is emitted now, and nobody reads it", why, place=place)
 
 
 # --- fields
@@ -209,7 +208,7 @@ def _fields(scope: Scope, tp: str) -> Iterator[Change]:
     changed = list(changed_fields(before.schema, now.schema))
     for name in changed:
         yield _field(scope, now, name, before.schema, now.schema)
-    if not changed:
+    if not same(beside_fields(before.schema), beside_fields(now.schema)):
         what = f"the schema of {scope.name(tp)} is different"
         reach = _reach(scope, tp, before.schema, now.schema, None)
         yield _weighed(scope, now, "schema-changed", what, reach, "", public=_narrowed(before.schema, now.schema))
@@ -266,37 +265,28 @@ def _weighed(
     scope: Scope, now: Message, kind: str, what: str, reach: _Reach, radius: str, *, public: bool = False, added: bool = False
 ) -> Change:
     """The change with its weight, from those whom it reaches."""
-    name = scope.name(now.type)
+    weight: Weight = "breaking" if reach.stuck or reach.stale or (public and now.public) else "risky" if reach.lagging else "fine"
+    behind = [service for service in reach.lagging if service not in reach.stuck]
+    why, fix = [], []
     if reach.stuck:
-        why = f"{scope.names(reach.stuck)} cannot read what is written now ({_first(reach.stuck)})"
-        fix = f"Let {scope.names(reach.stuck)} do without it first, and deploy {_them(reach.stuck)}"
-        return _change("breaking", now, kind, what, _joined(why, radius), fix, reach.stuck)
+        why.append(f"{scope.names(reach.stuck)} cannot read what is written now ({_first(reach.stuck)})")
+        fix.append(f"Let {scope.names(reach.stuck)} do without it first, and deploy {_them(reach.stuck)}")
     if reach.stale:
-        why = f"{scope.names(reach.stale)} cannot read events that were written before ({_first(reach.stale)}): they would become dead letters"
-        fix = "Give the field a default" if added else f"Let {scope.names(reach.stale)} understand both"
-        return _change("breaking", now, kind, what, _joined(why, radius), fix, reach.stale)
+        which = "events that were written before"
+        why.append(f"{scope.names(reach.stale)} cannot read {which} ({_first(reach.stale)}): they would become dead letters")
+        fix.append("Give the field a default" if added else f"Let {scope.names(reach.stale)} understand both")
     if public and now.public:
-        why = f"{name} is public: consumers outside of the choreography may rely on it"
-        return _change(
-            "breaking",
-            now,
-            kind,
-            what,
-            _joined(why, radius),
-            "Make a new major version, and emit both for a while",
-            reach.lagging,
-        )
-    if reach.lagging:
-        why = f"{scope.names(reach.lagging)} as deployed until now cannot read it ({_first(reach.lagging)})"
-        fix = f"Deploy {scope.names(reach.lagging)} before {scope.name(now.service)}"
-        if set(reach.lagging) == {now.service}:
-            fix = f"Deploy {scope.name(now.service)} when nothing of {name} is under way"
-        return _change("risky", now, kind, what, _joined(why, radius), fix, reach.lagging)
-    return _change("fine", now, kind, what, radius, "", ())
-
-
-def _change(weight: Weight, now: Message, kind: str, what: str, why: str, fix: str, affected: Iterable[str]) -> Change:
-    return Change(weight, kind, now.type, what, why, fix, tuple(sorted(affected)), now.place)
+        why.append(f"{scope.name(now.type)} is public: consumers outside of the choreography may rely on it")
+        fix.append("Make a new major version, and emit both for a while")
+    if behind:
+        why.append(f"{scope.names(behind)} as deployed until now cannot read it ({_first(reach.lagging)})")
+        others = [service for service in behind if service != now.service]
+        if others:
+            fix.append(f"Deploy {scope.names(others)} before {scope.name(now.service)}")
+        else:
+            fix.append(f"Deploy {scope.name(now.service)} when nothing of {scope.name(now.type)} is under way")
+    affected = tuple(sorted({*reach.stuck, *reach.stale, *reach.lagging}))
+    return Change(weight, kind, now.type, what, "; ".join([*why, *filter(None, [radius])]), ". ".join(fix), affected, now.place)
 
 
 def _radius(scope: Scope, tp: str, name: str) -> str:
@@ -338,7 +328,7 @@ def _readers(scope: Scope) -> Iterator[Change]:
                 told.append(f"{word} is {_text(b)}, not {_text(a)}")
         if before.doc != now.doc or not same(before.examples, now.examples):
             told.append("it is described in other words")
-        if not told and not same(before.schema, now.schema):
+        if not same(beside_fields(before.schema), beside_fields(now.schema)):
             told.append("its schema is different")
         if told:
             moved = before.topic != now.topic or before.key != now.key
@@ -389,10 +379,6 @@ def _unreadable(scope: Scope, tp: str, told: set[str]) -> Iterator[Change]:
 
 
 # --- words
-
-
-def _joined(*parts: str) -> str:
-    return "; ".join(filter(None, parts))
 
 
 def _first(reach: Mapping[str, Sequence[str]]) -> str:

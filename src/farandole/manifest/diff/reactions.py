@@ -165,11 +165,30 @@ def _arrows(scope: Scope, before: Reaction, now: Reaction) -> Iterator[Change]:
             yield _of(now, "risky" if now.emits else "fine", "may-emit-nothing", what, why if now.emits else "")
         else:
             yield _of(now, "fine", "always-emits", f"{name} always emits something now")
+    yield from _together(scope, now, name, before, now)
     for tp, came in pairs(before.many, now.many):
         what = f"{name} emits {'several' if came else 'one'} {scope.name(tp)} at once{' now' if came else ' at most now'}"
         yield _of(now, "risky" if came else "fine", "many-changed", what, "readers may expect one" if came else "")
     yield from _branch(scope, now, "exhausted", before.exhausted, now.exhausted)
     yield from _branch(scope, now, "late", before.late, now.late)
+
+
+def _together(scope: Scope, now: Reaction, name: str, old: Reaction | Branch, new: Reaction | Branch) -> Iterator[Change]:
+    """Alternatives of several types at once; single ones are told as arrows."""
+    a, b = ([frozenset(answer) for answer in one.alternatives if len(answer) > 1] for one in (old, new))
+    for answer in dict.fromkeys((*b, *a)):
+        if (answer in a) != (answer in b):
+            what = f"{name} {'may emit' if answer in b else 'no longer emits'} {scope.names(sorted(answer))} together{' now' * (answer in b)}"
+            yield _of(now, "fine", "emit-together", what)
+    alone = {*old.emits} & {*new.emits}
+    a, b = ([frozenset(answer) for answer in one.alternatives if len(answer) == 1 and alone & {*answer}] for one in (old, new))
+    for answer in dict.fromkeys((*b, *a)):
+        if (answer in a) != (answer in b):
+            what = (
+                f"{name} {'may emit' if answer in b else 'no longer emits'} {scope.names(answer)} alone{' now' * (answer in b)}"
+            )
+            why = "" if answer in b else "it comes with others only"
+            yield _of(now, "risky" if answer in b else "fine", "emit-alone", what, why or "what came with it may not come")
 
 
 def _branch(scope: Scope, now: Reaction, word: str, old: Branch | None, new: Branch | None) -> Iterator[Change]:
