@@ -272,8 +272,10 @@ def _weighed(
         why.append(f"{scope.names(reach.stuck)} cannot read what is written now ({_first(reach.stuck)})")
         fix.append(f"Let {scope.names(reach.stuck)} do without it first, and deploy {_them(reach.stuck)}")
     if reach.stale:
-        which = "events that were written before"
-        why.append(f"{scope.names(reach.stale)} cannot read {which} ({_first(reach.stale)}): they would become dead letters")
+        command = now.kind == "command"
+        which = "what is sent as before" if command else "events that were written before"
+        then = "it would be refused" if command else "they would become dead letters"
+        why.append(f"{scope.names(reach.stale)} cannot read {which} ({_first(reach.stale)}): {then}")
         fix.append("Give the field a default" if added else f"Let {scope.names(reach.stale)} understand both")
     if public and now.public:
         why.append(f"{scope.name(now.type)} is public: consumers outside of the choreography may rely on it")

@@ -1,0 +1,135 @@
+"""`farandole diff`: what changed between two versions of a choreography, and what that breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from farandole.cli import FINDINGS, FINE
+from farandole.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from farandole.checks.base import Finding
+    from farandole.graph import Graph
+    from farandole.manifest.diff import Change
+
+__all__ = ["diff", "graph_at", "print_changes", "read_graph"]
+
+
+def diff(
+    old: str,
+    new: str | None = None,
+    *,
+    git: str | None = None,
+    markdown: bool = False,
+    json: bool = False,
+    fail_on: Literal["breaking", "risky", "never"] = "breaking",
+) -> int:
+    """Show what changed between two versions of a choreography, whom it reaches, and what it breaks. Exits with 1 if something breaks.
+
+    Parameters
+    ----------
+    old, new
+        The versions: files or folders of manifests, or module:variable.
+    git
+        Read OLD as it is at this revision; NEW is then OLD as it is now, unless given.
+    markdown
+        Print Markdown, for a comment on a pull request.
+    json
+        Print JSON.
+    fail_on
+        From which weight on to exit with 1.
+    """
+    from farandole.manifest.diff import WEIGHTS
+    from farandole.manifest.diff import diff as compare
+
+    if json and markdown:
+        raise ConfigurationError("--json and --markdown exclude each other: give one, or none for people")
+    if new is None and git is None:
+        raise ConfigurationError(
+            f"diff {old}: with what? Give a second version, or --git REVISION to compare with an earlier one"
+        )
+    before = read_graph(old) if git is None else graph_at(old, git)
+    now = read_graph(new or old)
+    changes = compare(before, now)
+    titles = (old if git is None else f"{old} at {git}", new or old)
+    if json:
+        from farandole.cli.output import print_json
+        from farandole.manifest.diff.report import as_json
+
+        print_json({"old": titles[0], "new": titles[1], **as_json(changes)})
+    elif markdown:
+        from farandole.manifest.diff.report import as_markdown
+
+        print(as_markdown(changes, f"{now.name}: what changes"), end="")
+    else:
+        print_changes(changes)
+    failing = WEIGHTS[: {"breaking": 1, "risky": 2, "never": 0}[fail_on]]
+    return FINDINGS if any(change.weight in failing for change in changes) else FINE
+
+
+def print_changes(changes: Sequence[Change]) -> None:
+    """As text, with colours on a terminal only."""
+    from rich.text import Text
+
+    from farandole.cli.output import console, plain
+    from farandole.manifest.diff.report import lines
+
+    out = console()
+    for line in lines(changes):
+        out.print(Text.assemble(*((plain(text), style) for text, style in line)), soft_wrap=True)
+
+
+def read_graph(what: str) -> Graph:
+    """The graph of a file or folder of manifests, or of module:variable; what cannot be read of it is an error."""
+    from farandole.cli.chart import chart_of
+
+    graph, findings = chart_of(what)
+    _refuse(findings)
+    return graph
+
+
+def graph_at(what: str, revision: str) -> Graph:
+    """The graph of a file or folder of manifests as it is at a revision; places name the revision."""
+    from farandole.cli.chart import chart_of
+    from farandole.cli.revision import files_at
+
+    if not Path(what).exists() and ":" in what:
+        raise ConfigurationError(
+            f"--git {revision}: {what} is Python, which is not run from another revision. Compare manifests: farandole manifest {what} "
+            f"--output manifests"
+        )
+    with files_at(Path(what), revision) as copy:
+        graph, findings = chart_of(str(copy))
+        _refuse([replace(finding, place=_at(finding.place, str(copy), what, revision)) for finding in findings])
+    return _placed(graph, str(copy), what, revision)
+
+
+def _refuse(findings: Sequence[Finding]) -> None:
+    if findings:
+        first = findings[0]
+        more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
+        raise ConfigurationError(f"{first.place}: {first.what} {first.fix}{more}")
+
+
+def _placed(graph: Graph, copy: str, what: str, revision: str) -> Graph:
+    """The same graph, whose places are not those of the copy."""
+
+    def each(nodes: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(replace(node, place=_at(node.place, copy, what, revision)) for node in nodes)
+
+    return replace(
+        graph,
+        services=each(graph.services),
+        messages=each(graph.messages),
+        reactions=each(graph.reactions),
+        workflows=each(graph.workflows),
+        cycles=each(graph.cycles),
+    )
+
+
+def _at(place: Any, copy: str, what: str, revision: str) -> Any:
+    inside = place.file.removeprefix(copy)
+    return replace(place, file=f"{revision}:{what.rstrip('/')}{inside}") if inside != place.file else place
