@@ -115,7 +115,7 @@ def edges_of(reaction: Reaction) -> Iterator[Edge]:
         for effect in reaction.exhausted.emits if reaction.exhausted else ():
             yield Edge(cause, reaction.id, effect, "exhausted")
     if reaction.late:
-        for cause in reaction.trigger.receives:
+        for cause in reaction.trigger.unless or reaction.trigger.receives:
             for effect in reaction.late.emits:
                 yield Edge(cause, reaction.id, effect, "late")
 
