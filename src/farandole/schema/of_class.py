@@ -17,6 +17,7 @@ import msgspec
 
 from farandole.errors import DeclarationError
 from farandole.model.event import Sensitive
+from farandole.schema.walk import rewritten
 
 __all__ = ["MARK", "schema_of"]
 
@@ -61,22 +62,20 @@ def _refused(tp: type) -> dict[str, Any]:
     raise TypeError(f"JSON cannot hold a {tp.__qualname__}")
 
 
-def _tidy(value: Any, root: str) -> Any:
+def _tidy(schema: dict[str, Any], root: str) -> Any:
     """Without what draft 7 and 2020-12 read differently; docstrings without their indent; the class itself as `#`."""
-    if isinstance(value, list):
-        return [_tidy(item, root) for item in value]
-    if not isinstance(value, dict):
-        return value
-    out = {word: inner if word in ("default", "enum", "examples") else _tidy(inner, root) for word, inner in value.items()}
-    if "anyOf" in out:
-        out.pop("discriminator", None)  # OpenAPI's object, where AsyncAPI wants a string; the tags are in the members
-    if "prefixItems" in out and out.get("items") is False and out.get("maxItems") == len(out["prefixItems"]):
-        del out["items"]  # maxItems says so; draft 7 knows no prefixItems and would allow no item at all
-    if isinstance(out.get("description"), str):
-        out["description"] = inspect.cleandoc(out["description"])
-    if out.get("$ref") == _REFS + root:
-        out["$ref"] = "#"
-    return out
+
+    def change(part: dict[str, Any]) -> None:
+        if "anyOf" in part:
+            part.pop("discriminator", None)  # OpenAPI's object, where AsyncAPI wants a string; the tags are in the members
+        if "prefixItems" in part and part.get("items") is False and part.get("maxItems") == len(part["prefixItems"]):
+            del part["items"]  # maxItems says so; draft 7 knows no prefixItems and would allow no item at all
+        if isinstance(part.get("description"), str):
+            part["description"] = inspect.cleandoc(part["description"])
+        if part.get("$ref") == _REFS + root:
+            part["$ref"] = "#"
+
+    return rewritten(schema, change)
 
 
 # --- classes and their fields

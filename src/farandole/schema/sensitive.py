@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from farandole.schema.of_class import MARK
+from farandole.schema.walk import target
 
 __all__ = ["sensitive_paths"]
 
@@ -41,7 +42,7 @@ def sensitive_paths(schema: Mapping[str, Any] | None) -> tuple[str, ...]:
             if ref in way:
                 back.append((ref, path))
             else:
-                todo.append((_resolved(schema, ref), path, (*way, ref)))
+                todo.append((target(schema, ref), path, (*way, ref)))
         todo += [(inner, path + step, way) for step, inner in _inside(node, path)]
     if todo:
         return ("*",)
@@ -76,12 +77,3 @@ def _has_mark(schema: Any) -> bool:
 
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
-
-
-def _resolved(root: Mapping[str, Any], ref: str) -> Any:
-    """What a reference inside the schema leads to; None where it leads out of it, or nowhere."""
-    node: Any = root if ref.startswith("#") else None
-    for token in ref[1:].split("/")[1:]:
-        word = token.replace("~1", "/").replace("~0", "~")
-        node = node.get(word) if isinstance(node, Mapping) else None
-    return node
