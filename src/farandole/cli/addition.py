@@ -170,7 +170,7 @@ def _stub(project: Project, name: str, on: list[str], emits: list[str], reaction
                 f"{word} is emitted by {owners[0]} already, and an event has one owner. Choose another event"
             )
     function = reaction or "_or_".join(["on_" + snake(on[0]), *map(snake, on[1:2])])
-    check_name("a reaction", function, "charge")
+    check_name("a reaction", function, "charge", 80)
     if function == name:
         raise ConfigurationError(f"the reaction cannot be called {name}, as the service is. Say what it does: --reaction charge")
     home = received[0].__module__

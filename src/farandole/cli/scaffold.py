@@ -30,7 +30,6 @@ _FILES = {
 """Each file of the blueprint, and where it goes."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_LONGEST = 30
 _RESERVED = frozenset({"farandole", "service", "tests", "examples"})
 
 
@@ -69,13 +68,13 @@ def begin(project: str, folder: Path | None = None) -> Path:
     return target
 
 
-def check_name(what: str, name: str, example: str) -> None:
+def check_name(what: str, name: str, example: str, longest: int = 30) -> None:
     """A name that can be a Python module and a part of what travels."""
-    if not _NAME.fullmatch(name) or len(name) > _LONGEST:
-        like = re.sub(r"\W+", "_", name.lower()).strip("_0123456789")[:_LONGEST]
+    if not _NAME.fullmatch(name) or len(name) > longest:
+        like = re.sub(r"\W+", "_", name.lower()).strip("_0123456789")[:longest]
         hint = like if _NAME.fullmatch(like) and not keyword.iskeyword(like) else example
         raise ConfigurationError(
-            f"{what} cannot be called {name!r}: expected up to {_LONGEST} lower-case letters, digits and _, such as {hint}"
+            f"{what} cannot be called {name!r}: expected up to {longest} lower-case letters, digits and _, such as {hint}"
         )
     if keyword.iskeyword(name) or keyword.issoftkeyword(name):
         raise ConfigurationError(f"{what} cannot be called {name!r}: it is a word of Python. Choose another, such as {example}")
