@@ -1,167 +1,141 @@
-"""Graphs made at random, and edits of them, for tests of what reads graphs."""
+"""Graphs of all kinds, for property tests; and graphs put in one order, so that two can be compared."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
+from tests.schema.schemas import schemas
 
 from farandole.graph import AllowedCycle, Branch, Effects, Graph, Message, Move, Place, Reaction, Service, Trigger, Workflow
+from farandole.schema import sensitive_paths
 
-AT = Place("shop.py", 1)
-
-Draw = Callable[[st.SearchStrategy[Any]], Any]
-
-
-def of(*names: str) -> dict[str, Any]:
-    """A schema of text fields; a name with ? is optional."""
-    return {
-        "type": "object",
-        "properties": {name.rstrip("?"): {"type": "string"} for name in names},
-        "required": [name for name in names if not name.endswith("?")],
-    }
-
-
-def event(name: str, service: str, *names: str, **more: Any) -> Message:
-    """An event that a service owns."""
-    said = {"topic": f"shop.{service}", "key": "order_id", "schema": of("order_id", *names)}
-    return Message(f"shop.{name}.v1", f"shop.{service}", AT, **(said | more))
+TYPES = ["shop.A.v1", "shop.B.v1", "shop.B.v2", "other.C.v1", "Odd/type~1 #", "no: 1"]
+TEXT = st.one_of(
+    st.sampled_from(
+        ["", "a", "yes", "no", "1", "1e3", "0o17", "2024-01-01", "~", "null", "a: b", "- x", "# c", "'", '"', "{", "*a", "<<"]
+    ),
+    st.text(st.characters(codec="utf-8"), max_size=12),
+)
+SECONDS = st.one_of(st.none(), st.sampled_from([1.0, 0.1, 0.15000000000000002, 86400.0]))
+PLACES = st.builds(
+    Place,
+    st.sampled_from(["a.py", "src/b c.py", "odd:12", "x#y"]),
+    st.one_of(st.none(), st.integers(1, 99)),
+    st.sampled_from(["", "/operations/a~1b"]),
+)
+NAMES = st.sampled_from(["charge", "refund", "on", "send.shop.orders", "naïve name"])
 
 
-def reader(name: str, service: str, *names: str, **more: Any) -> Message:
-    """What a service reads of an event of another."""
-    return event(name, service, *names, role="reader", topic="shop.orders", **more)
+def several(values: st.SearchStrategy[Any], most: int = 3) -> st.SearchStrategy[tuple[Any, ...]]:
+    return st.lists(values, max_size=most, unique_by=repr).map(tuple)
 
 
-def service(name: str, **more: Any) -> Service:
-    return Service(f"shop.{name}", AT, **more)
-
-
-def reaction(name: str, on: str, *emits: str, **more: Any) -> Reaction:
-    """`payments.charge` on `OrderPlaced` (or `A|B`), emitting these."""
-    owner = name.partition(".")[0]
-    said = {
-        "trigger": Trigger("event", types(*on.split("|"))),
-        "emits": types(*emits),
-        "group": f"shop.{owner}",
-        "name": name.partition(".")[2],
-    }
-    return Reaction(id=f"shop.{name}", service=f"shop.{owner}", place=AT, **(said | more))
-
-
-def types(*names: str) -> tuple[str, ...]:
-    return tuple(f"shop.{name}.v1" for name in names)
-
-
-def changed(graph: Graph, kind: str, index: int, **values: Any) -> Graph:
-    """The graph with other values in one node: `changed(g, "reactions", 0, outside=True)`."""
-    nodes = list(getattr(graph, kind))
-    nodes[index] = replace(nodes[index], **values)
-    return replace(graph, **{kind: tuple(nodes)})
-
-
-def without(graph: Graph, kind: str, index: int) -> Graph:
-    """The graph without one node."""
-    nodes = getattr(graph, kind)
-    return replace(graph, **{kind: nodes[:index] + nodes[index + 1 :]})
-
-
-# --- at random
-
-_types = st.sampled_from(["string", "integer", "number", "boolean"])
-_texts = st.sampled_from(["", "Says what it is.", "Another text."])
-_some_text = st.sampled_from([None, "a", "b"])
+TYPE = st.sampled_from(TYPES)
+BRANCHES = st.builds(Branch, several(TYPE), PLACES)
+EFFECTS = st.builds(
+    Effects,
+    outside=st.sampled_from([None, "none", "idempotent", "once"]),
+    reads=several(st.sampled_from(["credit", "stock"])),
+    locks=several(st.sampled_from(["credit", "stock"])),
+    step=st.sampled_from([None, "compensatable", "pivot", "retriable"]),
+)
+MOVES = st.builds(
+    Move, st.just("order"), several(st.sampled_from(["new", "paid"])), st.sampled_from([None, "paid"]), st.just(None)
+)
+TRIGGERS = st.builds(
+    Trigger,
+    st.sampled_from(["event", "command", "all", "any", "count", "deadline", "process"]),
+    several(TYPE),
+    by=st.sampled_from([None, "order_id"]),
+    within=SECONDS,
+    after=several(TYPE),
+    unless=several(TYPE),
+    expected=st.sampled_from([None, "n"]),
+)
 
 
 @st.composite
-def schemas(draw: Draw) -> dict[str, Any]:
-    """The schema of an event with a key, and a field inside another."""
-    names = draw(st.lists(st.sampled_from(["email", "total", "country", "lines"]), unique=True))
-    found: dict[str, Any] = {name: {"type": draw(_types)} for name in names}
-    if draw(st.booleans()):
-        found["address"] = {"$ref": "#/$defs/Address"}
-    defs = {"Address": {"type": "object", "properties": {"street": {"type": draw(_types)}}, "required": ["street"]}}
-    required = ["order_id", *(name for name in found if draw(st.booleans()))]
-    return {"type": "object", "properties": {"order_id": {"type": "string"}} | found, "required": required, "$defs": defs}
-
-
-@st.composite
-def graphs(draw: Draw) -> Graph:
-    """A choreography of a few services whose declarations fit each other in form, if not in sense."""
-    services = [f"s{number}" for number in range(draw(st.integers(1, 4)))]
-    messages = [
-        event(
-            f"Event{number}",
-            draw(st.sampled_from(services)),
-            schema=draw(schemas()),
-            public=draw(st.booleans()),
-            doc=draw(_texts),
-            version=(1, draw(st.integers(0, 2))),
-        )
-        for number in range(draw(st.integers(1, 6)))
-    ]
-    known = [message.type for message in messages]
-    some = st.lists(st.sampled_from(known), unique=True, max_size=3).map(tuple)
-    any_of = st.lists(st.sampled_from(known), unique=True, min_size=1, max_size=3).map(tuple)
-    reactions: list[Reaction] = []
-    for number in range(draw(st.integers(1, 8))):
-        owner = draw(st.sampled_from(services))
-        received = draw(any_of)
-        deadline = draw(st.booleans())
-        trigger = (
-            Trigger("deadline", received, after=received[:1], unless=received[1:], within=draw(st.sampled_from([60.0, 90.0])))
-            if deadline
-            else Trigger(draw(st.sampled_from(["event", "all", "any"])), received, by=draw(_some_text))
-        )
-        emits = draw(some)
-        outside = draw(st.booleans())
-        reactions.append(
-            reaction(
-                f"{owner}.r{number}",
-                "",
-                trigger=trigger,
-                emits=emits,
-                answers=(*((tp,) for tp in emits), ()) if draw(st.booleans()) else (),
-                many=emits[: draw(st.integers(0, 1))],
-                exhausted=Branch(draw(some), AT) if draw(st.booleans()) else None,
-                late=Branch(draw(some), AT) if draw(st.booleans()) else None,
-                outside=outside,
-                group=f"shop.{owner}" + f".r{number}" * outside,
-                horizon=draw(st.sampled_from([0.0, 60.0])),
-                parks=draw(st.booleans()),
-                doc=draw(_texts),
-                relies_on=draw(some),
-                effects=draw(st.sampled_from([None, Effects("once", writes=("credit",))])),
-                moves=draw(st.sampled_from([(), (Move("order", ("placed",), "paid"),)])),
-            )
-        )
-    for index, one in enumerate(reactions):
-        earlier = [other for other in reactions[:index] if other.service == one.service and other.emits]
-        if earlier and draw(st.booleans()):
-            reactions[index] = replace(one, compensates=earlier[0].id, undoes=earlier[0].emits[0])
-    read = {(one.service, tp) for one in reactions for tp in one.trigger.receives}
-    messages += [
-        Message(tp, who, AT, "reader", topic="shop.orders", schema=draw(schemas()))
-        for who, tp in sorted(read)
-        if not any((m.service, m.type) == (who, tp) for m in messages) and draw(st.booleans())
-    ]
-    return Graph(
-        "shop",
-        tuple(service(name, team=draw(_some_text), window=draw(st.sampled_from([3600.0, 7200.0]))) for name in services),
-        tuple(messages),
-        tuple(reactions),
-        tuple(Workflow(f"flow{n}", AT, known[:1], draw(some), draw(some), 60.0) for n in range(draw(st.integers(0, 2)))),
-        tuple(AllowedCycle(draw(any_of), 3, AT) for _ in range(draw(st.integers(0, 1)))),
+def reactions(draw: st.DrawFn, service: str, index: int) -> Reaction:
+    name = draw(NAMES)
+    return Reaction(
+        id=draw(st.sampled_from([f"{service}.{name}", f"{service}.r{index}"])),
+        service=service,
+        name=name,
+        place=draw(PLACES),
+        trigger=draw(TRIGGERS),
+        emits=draw(several(TYPE)),
+        answers=draw(several(several(TYPE, 2))),
+        many=draw(several(TYPE)),
+        exhausted=draw(st.none() | BRANCHES),
+        late=draw(st.none() | BRANCHES),
+        compensates=draw(st.sampled_from([None, "shop.x.y"])),
+        undoes=draw(st.none() | TYPE),
+        outside=draw(st.booleans()),
+        effects=draw(st.none() | EFFECTS),
+        moves=draw(several(MOVES, 2)),
+        relies_on=draw(several(TYPE)),
+        formerly=draw(st.sampled_from([None, "old"])),
+        horizon=draw(st.sampled_from([0.0, 93.462890625])),
+        parks=draw(st.booleans()),
+        group=draw(st.sampled_from([None, "shop.group"])),
+        doc=draw(TEXT),
     )
 
 
-UNCOMPARED = {"place", "id", "service", "role", "type"}
-"""Where something is, which is no change, and what it is known by: with another one it is another thing."""
+@st.composite
+def messages(draw: st.DrawFn, service: str) -> Message:
+    schema = draw(st.none() | schemas())
+    if schema is not None and draw(st.booleans()):
+        schema = {**schema, "title": draw(TEXT), "x-farandole-sensitive": draw(st.booleans())}
+    return Message(
+        type=draw(TYPE),
+        service=service,
+        place=draw(PLACES),
+        role=draw(st.sampled_from(["owner", "reader"])),
+        kind=draw(st.sampled_from(["event", "command"])),
+        version=draw(st.sampled_from([(1, 0), (2, 3)])),
+        topic=draw(st.sampled_from([None, "shop.orders", "commands", "unknown"])),
+        key=draw(st.sampled_from([None, "order_id"])),
+        schema=schema,
+        sensitive=draw(st.sampled_from([sensitive_paths(schema), ("a.b",), ()])),
+        public=draw(st.booleans()),
+        doc=draw(TEXT),
+        examples=draw(several(st.dictionaries(TEXT, TEXT, max_size=2), 2)),
+        former=draw(several(TYPE)),
+    )
 
 
-def editable(node: Any) -> list[str]:
-    """The fields of a node that can be edited, each on its own."""
-    identity = {Workflow: {"name"}, AllowedCycle: {"types"}}.get(node if isinstance(node, type) else type(node), set())
-    return [field.name for field in fields(node) if field.name not in UNCOMPARED | identity]
+@st.composite
+def graphs(draw: st.DrawFn) -> Graph:
+    ids = draw(st.lists(st.sampled_from(["shop.orders", "shop.payments", "x.y z"]), min_size=1, max_size=3, unique=True))
+    services = tuple(
+        Service(
+            each,
+            draw(PLACES),
+            version=draw(st.sampled_from(["0.0.0", "1.0", "yes"])),
+            team=draw(st.none() | TEXT),
+            cleared=draw(several(TEXT)),
+            window=draw(st.sampled_from([1.5, 604800.0])),
+            depth=draw(st.sampled_from([8, 32])),
+            complete=draw(st.booleans()),
+            doc=draw(TEXT),
+        )
+        for each in ids
+    )
+    workflows = st.builds(Workflow, TEXT, PLACES, several(TYPE), several(TYPE), several(TYPE), SECONDS, TEXT)
+    return Graph(
+        name="shop",
+        services=services,
+        messages=tuple(message for each in ids for message in draw(several(messages(each)))),
+        reactions=tuple(draw(reactions(each, index)) for each in ids for index in range(draw(st.integers(0, 3)))),
+        workflows=draw(several(workflows, 2)),
+        cycles=draw(several(st.builds(AllowedCycle, several(TYPE), st.integers(1, 5), PLACES, TEXT), 2)),
+    )
+
+
+def in_order(graph: Graph) -> Graph:
+    """The graph with everything sorted: documents have an order of their own."""
+    words = ("services", "messages", "reactions", "workflows", "cycles")
+    return replace(graph, **{word: tuple(sorted(getattr(graph, word), key=repr)) for word in words})

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.manifest.graphs import changed, graphs, of, reaction
+from tests.manifest.choreographies import changed, graphs, of, reaction
 from tests.manifest.test_diff import CHARGE, PLACED, SHOP
 
 from farandole.graph import Graph
@@ -85,7 +85,7 @@ def test_a_command_that_others_send_may_not_become_stricter() -> None:
 
 
 def test_a_new_reader_goes_before_the_one_that_begins_to_send() -> None:
-    from tests.manifest.graphs import event
+    from tests.manifest.choreographies import event
 
     new = replace(
         changed(SHOP, "reactions", 2, emits=("shop.OrderConfirmed.v1", "shop.Cheered.v1")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.manifest.graphs import AT, changed, event, of, reaction, reader, service, types, without
+from tests.manifest.choreographies import AT, changed, event, of, reaction, reader, service, types, without
 
 from farandole.graph import AllowedCycle, Branch, Graph, Message, Trigger, Workflow
 from farandole.manifest.diff import Change, diff

@@ -204,6 +204,16 @@ def test_a_schema_that_holds_itself_is_compared_once_round() -> None:
     assert breaks(tree(INT), tree(STR)) == ["value: the writer may send an integer, the reader takes a string"]
 
 
+def test_a_union_of_itself_is_what_else_is_in_it() -> None:
+    writer = {"$ref": "#/$defs/B", "$defs": {"B": {"anyOf": [{"enum": [None]}, {"$ref": "#/$defs/B"}]}}}
+    assert breaks(writer, {"type": "null"}) == []
+    assert breaks(writer, STR) == ["the data: the writer may send null, the reader takes a string"]
+    two = {"B": {"anyOf": [{"$ref": "#/$defs/C"}, {"type": "null"}]}, "C": {"anyOf": [{"$ref": "#/$defs/B"}, STR]}}
+    reader = {"$defs": two, "properties": {"b": {"$ref": "#/$defs/B"}, "c": {"$ref": "#/$defs/C"}}}
+    both = {"type": ["string", "null"]}
+    assert breaks({"properties": {"b": both, "c": both}, "type": "object"}, reader) == []
+
+
 def test_what_was_taken_to_fit_on_the_way_is_looked_at_again_where_it_does_not() -> None:
     # The first alternative fails at the end, after the pair below was taken to fit because of it.
     node = obj(["next", "bad"], next={"$ref": "#/$defs/W"}, bad=INT)

@@ -158,6 +158,13 @@ def test_a_marked_reference_is_not_a_mark_beside_a_reference() -> None:
     }
 
 
+def test_defaults_are_as_in_json() -> None:
+    class Defaults(Event):
+        pairs: tuple[tuple[str, int], ...] = (("a", 1),)
+
+    assert schema_of(Defaults)["properties"]["pairs"]["default"] == [["a", 1]]
+
+
 def test_drafts_read_fixed_tuples_and_tagged_unions_alike() -> None:
     properties = schema_of(Everything)["properties"]
     assert "items" not in properties["pair"]

@@ -71,15 +71,20 @@ def part_of(graph: Graph, service: str, version: str) -> Graph:
         known = graph.owned.get(tp)
         if known is not None:
             own.append(replace(known, service=service, role="reader", public=False, former=(), examples=()))
-    owns = {message.type for message in own if message.role == "owner"}
     return Graph(
         name=graph.name,
         services=(replace(graph.service[service], version=version),),
         messages=tuple(own),
         reactions=reactions,
-        workflows=tuple(flow for flow in graph.workflows if owns & {*flow.starts, *flow.outcomes}),
-        cycles=tuple(cycle for cycle in graph.cycles if owns & {*cycle.types}),
+        workflows=tuple(flow for flow in graph.workflows if _begins_with(flow.starts, graph, service)),
+        cycles=tuple(cycle for cycle in graph.cycles if _begins_with(cycle.types, graph, service)),
     )
+
+
+def _begins_with(types: tuple[str, ...], graph: Graph, service: str) -> bool:
+    """Whether what these types begin belongs to a service: it says one of them. What nobody here says belongs to all."""
+    owners = {graph.owned[tp].service for tp in types if tp in graph.owned}
+    return service in owners or not owners
 
 
 def with_part(deployed: Graph, part: Graph) -> Graph:
@@ -87,13 +92,18 @@ def with_part(deployed: Graph, part: Graph) -> Graph:
     [service] = part.services
     flows = {flow.name for flow in part.workflows}
     cycles = {frozenset(cycle.types) for cycle in part.cycles}
+
+    def stays(types: tuple[str, ...]) -> bool:
+        owners = {deployed.owned[tp].service for tp in types if tp in deployed.owned}
+        return owners != {service.id}
+
     return Graph(
         name=deployed.name,
         services=(*(one for one in deployed.services if one.id != service.id), service),
         messages=(*(one for one in deployed.messages if one.service != service.id), *part.messages),
         reactions=(*(one for one in deployed.reactions if one.service != service.id), *part.reactions),
-        workflows=(*(one for one in deployed.workflows if one.name not in flows), *part.workflows),
-        cycles=(*(one for one in deployed.cycles if frozenset(one.types) not in cycles), *part.cycles),
+        workflows=(*(one for one in deployed.workflows if one.name not in flows and stays(one.starts)), *part.workflows),
+        cycles=(*(one for one in deployed.cycles if frozenset(one.types) not in cycles and stays(one.types)), *part.cycles),
     )
 
 

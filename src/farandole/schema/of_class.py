@@ -72,6 +72,8 @@ def _tidy(schema: dict[str, Any], root: str) -> Any:
             del part["items"]  # maxItems says so; draft 7 knows no prefixItems and would allow no item at all
         if isinstance(part.get("description"), str):
             part["description"] = inspect.cleandoc(part["description"])
+        if "default" in part:
+            part["default"] = msgspec.json.decode(msgspec.json.encode(part["default"]))  # a tuple is a list in JSON
         if part.get("$ref") == _REFS + root:
             part["$ref"] = "#"
 

@@ -27,6 +27,8 @@ _OF_TYPE: dict[str, frozenset[str]] = {
     "object": frozenset({"properties", "required", "additionalProperties", "minProperties", "maxProperties", "propertyNames"}),
 }
 _OF_TYPE["integer"] = _OF_TYPE["number"]
+_CUTS = 10_000
+"""More circles than these are not understood."""
 _MANY = 256
 """More shapes than this are not told apart."""
 
@@ -47,6 +49,7 @@ class Shapes:
         self._split: dict[int, tuple[Shape, list[Shape]]] = {}
         self._both: dict[tuple[int, int], Any] = {}
         self._way: set[str] = set()
+        self._cuts = 0
 
     def of(self, schema: Any) -> Steps[list[Shape] | None]:
         """The shapes of a schema; [] where nothing is valid; None where it is not understood."""
@@ -64,10 +67,15 @@ class Shapes:
 
     def _bases(self, schema: Any) -> Steps[list[Shape] | None]:
         """As `of`, with `types` in place of `type`."""
-        if id(schema) not in self._worked_out:
-            bases: list[Shape] | None = yield self._work_out(schema)
+        if id(schema) in self._worked_out:
+            return self._worked_out[id(schema)][1]
+        before = self._cuts
+        bases: list[Shape] | None = yield self._work_out(schema)
+        if self._cuts == before or not self._way:  # otherwise it is so only on this way
+            if self._cuts != before and not bases:
+                bases = None  # it leads in a circle, and to nothing else
             self._worked_out[id(schema)] = (schema, bases)
-        return self._worked_out[id(schema)][1]
+        return bases
 
     def _work_out(self, schema: Any) -> Steps[list[Shape] | None]:
         if isinstance(schema, bool):
@@ -77,6 +85,9 @@ class Shapes:
         found: list[Shape] | None = [_base(schema)]
         if isinstance(ref := schema.get("$ref"), str):
             inner = target(self.root, ref)
+            if ref in self._way and self._cuts < _CUTS:
+                self._cuts += 1  # an alternative that is the whole again adds nothing to it
+                return []
             if ref in self._way or inner is MISSING:
                 return None
             self._way.add(ref)
