@@ -12,10 +12,10 @@ from farandole.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from farandole.checks.base import Finding
-    from farandole.graph import Graph
+    from farandole.graph import Graph, Place
     from farandole.manifest.diff import Change
 
-__all__ = ["diff", "graph_at", "print_changes", "read_graph"]
+__all__ = ["diff", "graph_at", "placed", "print_changes", "read_graph", "refuse"]
 
 
 def diff(
@@ -82,12 +82,12 @@ def print_changes(changes: Sequence[Change]) -> None:
         out.print(Text.assemble(*((plain(text), style) for text, style in line)), soft_wrap=True)
 
 
-def read_graph(what: str) -> Graph:
+def read_graph(what: str | None) -> Graph:
     """The graph of a file or folder of manifests, or of module:variable; what cannot be read of it is an error."""
     from farandole.cli.chart import chart_of
 
     graph, findings = chart_of(what)
-    _refuse(findings)
+    refuse(findings)
     return graph
 
 
@@ -103,22 +103,23 @@ def graph_at(what: str, revision: str) -> Graph:
         )
     with files_at(Path(what), revision) as copy:
         graph, findings = chart_of(str(copy))
-        _refuse([replace(finding, place=_at(finding.place, str(copy), what, revision)) for finding in findings])
-    return _placed(graph, str(copy), what, revision)
+        refuse([replace(finding, place=_at(finding.place, str(copy), f"{revision}:{what.rstrip('/')}")) for finding in findings])
+    return placed(graph, str(copy), f"{revision}:{what.rstrip('/')}")
 
 
-def _refuse(findings: Sequence[Finding]) -> None:
+def refuse(findings: Sequence[Finding]) -> None:
+    """What cannot be read is an error: a comparison with half of a choreography would tell of changes that nobody made."""
     if findings:
         first = findings[0]
         more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
         raise ConfigurationError(f"{first.place}: {first.what} {first.fix}{more}")
 
 
-def _placed(graph: Graph, copy: str, what: str, revision: str) -> Graph:
-    """The same graph, whose places are not those of the copy."""
+def placed(graph: Graph, copy: str, shown: str) -> Graph:
+    """The same graph, whose places are not those of a copy but of what it is a copy of."""
 
     def each(nodes: tuple[Any, ...]) -> tuple[Any, ...]:
-        return tuple(replace(node, place=_at(node.place, copy, what, revision)) for node in nodes)
+        return tuple(replace(node, place=_at(node.place, copy, shown)) for node in nodes)
 
     return replace(
         graph,
@@ -130,6 +131,5 @@ def _placed(graph: Graph, copy: str, what: str, revision: str) -> Graph:
     )
 
 
-def _at(place: Any, copy: str, what: str, revision: str) -> Any:
-    inside = place.file.removeprefix(copy)
-    return replace(place, file=f"{revision}:{what.rstrip('/')}{inside}") if inside != place.file else place
+def _at(place: Place, copy: str, shown: str) -> Place:
+    return replace(place, file=shown + place.file.removeprefix(copy)) if place.file.startswith(copy) else place
