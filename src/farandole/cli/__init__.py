@@ -20,11 +20,13 @@ _COMMANDS = {
     "status": "show outboxes, lags, retries and dead letters",
     "broker": "make ready what services need on their broker",
     "db": "look at the tables of databases, or bring them up to date",
+    "manifest": "write services as AsyncAPI documents",
     "dead": "list, show, retry or discard dead letters",
     "diff": "show what changed between two versions, and what breaks",
     "can-deploy": "may a version go where others are deployed already",
     "deployed": "record that a version is deployed",
     "new": "begin a project, or add a service to it",
+    "codegen": "write reader classes for the events of other teams",
     "rehearse": "run the real handlers through many faulty futures",
     "demo": "run the shop example on real or made-up orders",
 }
