@@ -79,14 +79,18 @@ def candidate(registry: Registry, name: str, version: str, manifest: str | None)
     """What this version says: as given, as recorded, or as the configured app has it."""
     from farandole.cli.diff import read_graph
     from farandole.cli.registry import check_word, service_in
-    from farandole.config import load
+    from farandole.config import load, nearest
+    from farandole.graph import short
 
     check_word("version", version)
     if manifest is None and (known := registry.version(name, version)) is not None:
         return known
     if manifest is None and load().app is None:
+        known_ones = [short(id) for id in registry.services()]
+        hint = f" ({nearest(name, known_ones)})" if known_ones and name not in (*registry.services(), *known_ones) else ""
         raise ConfigurationError(
-            f"{registry.shown} does not know version {version} of {name}, and no app is configured. Say what it declares: --manifest FILE"
+            f"{registry.shown} does not know version {version} of {name}{hint}, and no app is configured. "
+            f"Say what it declares: --manifest FILE"
         )
     return service_in(read_graph(manifest), name, version)
 
@@ -102,20 +106,16 @@ def _as_json(found: Plan) -> dict[str, Any]:
 
 def _print(found: Plan, to: str) -> None:
     """Those that may go in their order, then those that may not, and last what follows."""
-    from rich.text import Text
-
-    from farandole.cli.output import console, plain
+    from farandole.cli.diff import print_lines
     from farandole.graph import short
     from farandole.manifest.diff.report import lines
 
-    out = console()
     many = len(found.steps) + len(found.blocked) > 1
     for number, step in enumerate([*found.steps, *found.blocked], start=1):
         head = f"{number}. " if many and not step.breaking else ""
         may = "may not go" if step.breaking else "may go"
-        out.print(Text(plain(f"{head}{short(step.service)} {step.version} {may} to {to}"), style="bold"), soft_wrap=True)
+        print_lines([[(f"{head}{short(step.service)} {step.version} {may} to {to}", "bold")]])
         notable = [change for change in step.changes if change.weight != "fine"]
-        for line in list(lines(notable))[:-1] if notable else ():
-            out.print(Text.assemble("  ", *((plain(text), style) for text, style in line)) if line else "", soft_wrap=True)
+        print_lines(list(lines(notable))[:-1] if notable else (), indent="  ")
     if found.blocked and found.steps:
-        out.print(f"{len(found.steps)} may go in this order; {len(found.blocked)} may not even then", soft_wrap=True)
+        print_lines([[(f"{len(found.steps)} may go in this order; {len(found.blocked)} may not even then", "bold")]])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,9 +13,8 @@ from farandole.errors import ConfigurationError
 if TYPE_CHECKING:
     from farandole.checks.base import Finding
     from farandole.graph import Graph, Place
-    from farandole.manifest.diff import Change
 
-__all__ = ["diff", "graph_at", "placed", "print_changes", "read_graph", "refuse"]
+__all__ = ["diff", "graph_at", "placed", "print_lines", "read_graph", "refuse"]
 
 
 def diff(
@@ -65,21 +64,31 @@ def diff(
 
         print(as_markdown(changes, f"{now.name}: what changes"), end="")
     else:
-        print_changes(changes)
+        from farandole.manifest.diff.report import lines
+
+        print_lines(lines(changes))
     failing = WEIGHTS[: {"breaking": 1, "risky": 2, "never": 0}[fail_on]]
     return FINDINGS if any(change.weight in failing for change in changes) else FINE
 
 
-def print_changes(changes: Sequence[Change]) -> None:
-    """As text, with colours on a terminal only."""
+def print_lines(lines: Iterable[Sequence[tuple[str, str]]], *, indent: str = "") -> None:
+    """Lines in pieces with styles; on a terminal what is too long goes on below where it began."""
+    from rich.table import Table
     from rich.text import Text
 
     from farandole.cli.output import console, plain
-    from farandole.manifest.diff.report import lines
 
     out = console()
-    for line in lines(changes):
-        out.print(Text.assemble(*((plain(text), style) for text, style in line)), soft_wrap=True)
+    for line in lines:
+        first, *others = [(plain(text), style) for text, style in line] or [("", "")]
+        if not others:
+            out.print(Text(indent * bool(first[0]) + first[0], style=first[1]), soft_wrap=True)
+            continue
+        grid = Table.grid()
+        grid.add_column(no_wrap=True)
+        grid.add_column(overflow="fold")
+        grid.add_row(Text(indent * bool(first[0]) + first[0], style=first[1]), Text.assemble(*others))
+        out.print(grid)
 
 
 def read_graph(what: str | None) -> Graph:

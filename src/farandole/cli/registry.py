@@ -69,14 +69,20 @@ class Registry:
             return Graph(environment)
         return self._read(self.folder / environment)
 
+    def services(self) -> list[str]:
+        """The ids of all services that some version was recorded of."""
+        folder = self.folder / VERSIONS
+        return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+
     def version(self, service: str, version: str) -> Graph | None:
         """What a version of a service said when it was recorded, or None."""
-        folder = self.folder / VERSIONS
-        for one in sorted(folder.iterdir()) if folder.is_dir() else ():
-            path = one / f"{version}.yaml"
-            if service in (one.name, short(one.name)) and path.is_file():
-                return self._read(path)
-        return None
+        paths = [self.folder / VERSIONS / id / f"{version}.yaml" for id in self.services() if service in (id, short(id))]
+        found = [path for path in paths if path.is_file()]
+        if len(found) > 1:
+            raise ConfigurationError(
+                f"several services are called {service}: {', '.join(path.parent.name for path in found)}. Give the whole name"
+            )
+        return self._read(found[0]) if found else None
 
     def record(self, part: Graph, environment: str) -> list[Path]:
         """Write that this version is deployed; gives the files, which are complete at any time.

@@ -218,7 +218,7 @@ def _field(scope: Scope, now: Message, name: str, old: Schema, new: Schema) -> C
     was, is_ = name in (properties(old) or ()), name in (properties(new) or ())
     of = scope.name(now.type)
     if not is_:
-        kind, what = "field-removed", f"field `{name}` of {of} is gone"
+        kind, what = "field-removed", f"field `{name}` of {of} is gone{_renamed(old, new, name)}"
     elif not was:
         required = name in ((only(new, name) or {}).get("required") or ())
         kind, what = "field-added", f"field `{name}` of {of} is new" + (", and required" if required else "")
@@ -229,6 +229,15 @@ def _field(scope: Scope, now: Message, name: str, old: Schema, new: Schema) -> C
     reach = _reach(scope, now.type, old, new, name)
     narrowed = _narrowed(only(old, name), only(new, name))
     return _weighed(scope, now, kind, what, reach, _radius(scope, now.type, name), public=narrowed, added=not was)
+
+
+def _renamed(old: Schema, new: Schema, name: str) -> str:
+    """Where one field went and one like it came: that it seems to be the same."""
+    before, now = properties(old) or {}, properties(new) or {}
+    gone, come = [one for one in before if one not in now], [one for one in now if one not in before]
+    if gone == [name] and len(come) == 1 and same(before[name], now[come[0]]):
+        return f"; it seems to be `{come[0]}` now, but on the wire that is another field"
+    return ""
 
 
 def _reach(scope: Scope, tp: str, old: Schema, new: Schema, name: str | None) -> _Reach:
