@@ -5,6 +5,7 @@ Marks stand in a comment on the line before a block:
     <!-- no-run -->          Python that is compiled, not run
     <!-- file: hello.py -->  Python that is written to a file of this name; imported, unless it is a program
     <!-- run -->             commands that are run, each to exit code 0; … in the output that is shown stands for anything
+    <!-- run to 1 -->        the same, to exit code 1: they find something
 
 The blocks of one page share a namespace and a folder, in order.
 """
@@ -39,7 +40,7 @@ PAGES = [
     *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "examples/shop/README.md")),
 ]
 FENCE = re.compile(r"^```(\w*)\s*$")
-MARK = re.compile(r"<!-- (no-run|run|file: ([\w.]+)) -->")
+MARK = re.compile(r"<!-- (no-run|run|run to 1|file: ([\w.]+)) -->")
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 CODE = re.compile(r"`([^`\n]+)`")
 
@@ -100,7 +101,7 @@ def test_the_code_of_a_page_runs_from_top_to_bottom(
         for block in blocks(page):
             if block.language == "python":
                 run_python(page, block, module, tmp_path)
-            elif block.mark == "run":
+            elif block.mark in ("run", "run to 1"):
                 capsys.readouterr()
                 run_commands(page, block, capsys)
     finally:
@@ -130,7 +131,8 @@ def run_commands(page: Path, block: Block, capsys: pytest.CaptureFixture[str]) -
         words = shlex.split(command)
         where = f"{name_of(page)}:{block.line}: {command}"
         if words[0] == "farandole":
-            assert cli.main(words[1:]) == 0, f"{where}\n{capsys.readouterr().err}"
+            code = 1 if block.mark == "run to 1" else 0
+            assert cli.main(words[1:]) == code, f"{where}\n{capsys.readouterr().err}"
         elif words[0] == "python":
             runpy.run_path(words[1], run_name="__main__")
         else:
@@ -281,6 +283,20 @@ def test_the_page_of_reactions_has_every_policy_and_retry_option_and_no_other() 
 
     assert first_column("reactions.md", "Policies") == set(inspect.signature(Policy).parameters)
     assert first_column("reactions.md", "Retries") == set(inspect.signature(Retry).parameters)
+
+
+def test_the_tables_of_rules_are_made_from_the_rules() -> None:
+    from scripts.rule_table import page
+
+    text = (ROOT / "docs" / "checks.md").read_text(encoding="utf-8")
+    assert text.count("| `") > 30
+    assert text == page(text), "run: python -m scripts.rule_table"
+
+
+def test_the_page_of_checks_has_every_severity() -> None:
+    from farandole.checks.settings import SEVERITIES
+
+    assert first_column("checks.md", "Configuration") == set(SEVERITIES)
 
 
 # --- the picture

@@ -47,7 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "loading": {"errors", "config"},
     **{plugin: RUNTIME | {plugin} for plugin in PLUGINS},
     "host": HOST,
-    "testing": HOST | {"testing"},
+    "testing": HOST | {"testing", "graph", "checks"},
     "rehearse": HOST | {"testing", "rehearse"},
     "pytest_plugin": {"rehearse"},
     "cli": HOST | {"cli", "graph", "checks", "manifest", "testing", "rehearse", "web", ""},

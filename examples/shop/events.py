@@ -1,6 +1,7 @@
 """Every event and command of the shop, declared once.
 
-Amounts are integer pence. A guest has no customer id. The customer's id is marked `Sensitive`: no log or page shows it.
+Amounts are integer pence. A guest has no customer id. The customer's id is marked `Sensitive`: no log or page shows it,
+and whoever works on an order is cleared for it. What is `public` tells those outside of the shop: customers, suppliers, the bookkeeper.
 """
 
 from __future__ import annotations
@@ -145,7 +146,7 @@ class OrderPlaced(OrderDetails):
     sequence: int
 
 
-class OrderRejected(OrderEvent):
+class OrderRejected(OrderEvent, public=True):
     """An order that cannot be: a line without a quantity, or nothing to pay."""
 
     reason: str
@@ -189,13 +190,13 @@ class ChargeInDoubt(OrderEvent):
     """The gateway never answered, so it may have charged all the same: somebody must look."""
 
 
-class PaymentVoided(OrderEvent):
+class PaymentVoided(OrderEvent, public=True):
     """A doubtful charge is undone: `pence` is what had been charged after all."""
 
     pence: int
 
 
-class StockReceived(Event, key="delivery_id"):
+class StockReceived(Event, key="delivery_id", public=True):
     """Goods are on the shelf."""
 
     delivery_id: str
@@ -224,7 +225,7 @@ class LinesReturned(ReturnEvent):
     refund_pence: int
 
 
-class ReturnRejected(ReturnEvent):
+class ReturnRejected(ReturnEvent, public=True):
     """Nothing of it is taken back."""
 
     rejected: tuple[RejectedLine, ...]

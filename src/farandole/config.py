@@ -10,6 +10,7 @@ Later wins: `[tool.farandole]` in pyproject.toml, then farandole.toml, then FARA
     window = "7d"                                      # how long a handled event is remembered
     shutdown = "30s"                                   # how long a stopping host waits for what runs
     lease = "10s"                                      # how long a process that shows no sign of life keeps what it took
+    checks.names = { severity = "off", reason = "…" }  # how much the rules of `farandole check` count, and why
 
 In the environment, `FARANDOLE_DATABASE_PAYMENTS` is the database of one service, and FARANDOLE_SERVICES is separated by commas.
 """
@@ -72,6 +73,8 @@ class Config:
         How long a stopping host waits for what runs, in seconds.
     lease:
         How long a process that shows no sign of life keeps what it took, in seconds.
+    checks:
+        How much the rules of `farandole check` count, as it was written; `farandole.checks.settings` reads it.
     """
 
     app: str | None = None
@@ -82,6 +85,7 @@ class Config:
     window: float = 7 * 86400.0
     shutdown: float = 30.0
     lease: float = 10.0
+    checks: Mapping[str, Any] = field(default_factory=dict)
 
     def database_of(self, service: str) -> str:
         """The database URL of one service."""
@@ -212,6 +216,12 @@ def _database(value: Any) -> str | dict[str, str]:
     return {_variable(service): _url(url) for service, url in value.items()} if isinstance(value, dict) else _url(value)
 
 
+def _table(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError  # noqa: TRY004 - the caller of all these expects it
+    return value
+
+
 def _names(value: Any) -> tuple[str, ...]:
     names = [name.strip() for name in value.split(",")] if isinstance(value, str) else value
     if not isinstance(names, (list, tuple)) or not names:
@@ -246,6 +256,7 @@ _KEYS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "window": (_A_DURATION, parse_duration),
     "shutdown": (_A_DURATION, parse_duration),
     "lease": (_A_DURATION, parse_duration),
+    "checks": ('a table by rule such as names = { severity = "off", reason = "…" }', _table),
 }
 
 

@@ -14,7 +14,7 @@ CREATE TABLE IF NOT EXISTS sales (
     country TEXT NOT NULL, day TEXT NOT NULL, orders INTEGER NOT NULL, pence INTEGER NOT NULL, PRIMARY KEY (country, day))
 """
 
-analytics = Service("analytics", tables=TABLES)
+analytics = Service("analytics", tables=TABLES, cleared="customer_id")
 
 _ADD = text(
     "INSERT INTO sales VALUES (:country, :day, 1, :pence) "

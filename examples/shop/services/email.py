@@ -23,7 +23,7 @@ class Confirmation(Base):
     text: Mapped[str]
 
 
-email = Service("email", tables=Base.metadata)
+email = Service("email", tables=Base.metadata, cleared="customer_id")
 
 
 @email.on(PaymentProcessed)

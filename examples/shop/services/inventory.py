@@ -47,7 +47,7 @@ reservations = Table(
     Column("state", String, nullable=False),  # held, shipped or released
 )
 
-inventory = Service("inventory", tables=metadata)
+inventory = Service("inventory", tables=metadata, cleared="customer_id")
 
 _THIS = stock.c.stock_code == bindparam("code")
 _MANY = bindparam("many", type_=Integer)

@@ -41,7 +41,7 @@ class Order(Base):
     reason: Mapped[str | None]
 
 
-orders = Service("orders", tables=Base.metadata)
+orders = Service("orders", tables=Base.metadata, cleared="customer_id")
 
 
 @orders.command

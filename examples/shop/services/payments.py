@@ -53,7 +53,7 @@ class PaidBack(Base):
     pence: Mapped[int]
 
 
-payments = Service("payments", tables=Base.metadata)
+payments = Service("payments", tables=Base.metadata, cleared="customer_id")
 payments.provide(Gateway, open_gateway)
 
 

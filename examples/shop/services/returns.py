@@ -92,7 +92,7 @@ class TakenLine(Base):
     pence: Mapped[int]
 
 
-returns = Service("returns", tables=Base.metadata)
+returns = Service("returns", tables=Base.metadata, cleared="customer_id")
 
 
 @returns.on(OrderPlaced, OrderConfirmed)

@@ -20,7 +20,7 @@ picks = Table(
     Column("quantity", Integer, nullable=False),
 )
 
-warehouse = Service("warehouse", tables=metadata)
+warehouse = Service("warehouse", tables=metadata, cleared="customer_id")
 
 
 @warehouse.on(PaymentProcessed)

@@ -26,6 +26,7 @@ _COMMANDS = {
     "can-deploy": "may a version go where others are deployed already",
     "deployed": "record that a version is deployed",
     "new": "begin a project, or add a service to it",
+    "check": "prove from the declarations what cannot go wrong",
     "codegen": "write reader classes for the events of other teams",
     "rehearse": "run the real handlers through many faulty futures",
     "demo": "run the shop example on real or made-up orders",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from farandole.graph.nodes import AllowedCycle, Edge, Message, Reaction, Service, Workflow
 
@@ -101,6 +101,17 @@ class Graph:
     def of_service(self) -> dict[str, tuple[Reaction, ...]]:
         """The reactions of each service."""
         return _grouped((reaction.service, reaction) for reaction in self.reactions)
+
+    def kept(self, name: str, make: Callable[[], V]) -> V:
+        """What `make` gives, made once and kept with the graph: what several checks derive from it."""
+        if name not in self._kept:
+            self._kept[name] = make()
+        value: V = self._kept[name]
+        return value
+
+    @cached_property
+    def _kept(self) -> dict[str, Any]:
+        return {}
 
     def declared(self, service: str, type: str) -> Message | None:
         """What a service knows of a message: its reader class, or else what the owner says."""

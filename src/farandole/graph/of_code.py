@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Any, cast
 
 from farandole.graph.graph import Graph
@@ -132,7 +132,7 @@ class _Reading:
             moves=reaction.notes.states,
             relies_on=self._types(reaction.notes.relies_on),
             formerly=reaction.formerly,
-            horizon=settled.retry.horizon if group is not None else 0.0,  # a command's caller is told at once
+            horizon=_horizon(reaction) if group is not None else 0.0,  # a command's caller is told at once
             parks=settled.park,
             group=group,
             doc=inspect.cleandoc(reaction.__doc__ or ""),
@@ -174,6 +174,19 @@ class _Reading:
         for cls, services in readers.items():
             for service in services:
                 yield self._message(cls, service, "reader")
+        for cls in self._told_by_workflows(readers):
+            yield self._message(cls, _meta(cls).of or "", "reader")
+
+    def _told_by_workflows(self, readers: Container[type]) -> Iterator[Any]:
+        """What workflows alone name and say the owner of: without it, nobody could tell these from events that do not exist."""
+        named = (
+            cls
+            for workflow in self._choreography.workflows
+            for cls in (*cast("tuple[type, ...]", workflow.starts), *workflow.outcomes)
+        )
+        for cls in dict.fromkeys(named):
+            if _meta(cls).of is not None and not any(cls in known for known in (self._emitters, self._handlers, readers)):
+                yield cls
 
     def _message(self, cls: Any, service: str, role: Any) -> Message:
         meta = _meta(cls)
@@ -181,7 +194,7 @@ class _Reading:
         schema = schema_of(cls)
         return Message(
             type=name,
-            service=f"{self._domain}.{service}",
+            service=service if "." in service else f"{self._domain}.{service}",
             place=self._place(meta.place),
             role=role,
             kind="command" if meta.command else "event",
@@ -210,6 +223,11 @@ def _parts(reaction: _Declared) -> Iterator[Declared[Any, ..., Any]]:
     for part in (reaction.on_exhausted, reaction.on_late):
         if part is not None:
             yield part
+
+
+def _horizon(reaction: _Declared) -> float:
+    """How long its retries may take; what runs when they are used up is retried as often."""
+    return Settled.of(reaction.policy).retry.horizon * (2 if reaction.on_exhausted else 1)
 
 
 def _meta(cls: Any) -> Meta:
