@@ -102,13 +102,13 @@ class Maker:
 
 
 def check(graph: Graph) -> tuple[float, dict[str, float], list[Finding]]:
-    """Seconds in all and per rule, and what was found; what the rules share is counted where it is needed first."""
+    """Seconds of the processor in all and per rule, and what was found; what the rules share is counted where it is needed first."""
     each, found = {}, []
     for name in RULES:
         rule = import_module(f"farandole.checks.{name}").RULE
-        begun = time.perf_counter()
+        begun = time.process_time()
         found += rule.check(graph)
-        each[rule.id] = time.perf_counter() - begun
+        each[rule.id] = time.process_time() - begun
     return sum(each.values()), each, found
 
 
@@ -123,10 +123,10 @@ def main() -> None:
         events=len(large.types),
         reactions=len(large.reactions),
         workflows=len(large.workflows),
-        s_all=round(many, 2),
-        s_of_slowest={name: round(each[name], 2) for name in slowest},
-        us_per_reaction=round(many / len(large.reactions) * 1e6, 1),
-        us_per_reaction_at_a_tenth=round(few / len(small.reactions) * 1e6, 1),
+        cpu_s_all=round(many, 2),
+        cpu_s_of_slowest={name: round(each[name], 2) for name in slowest},
+        cpu_us_per_reaction=round(many / len(large.reactions) * 1e6, 1),
+        cpu_us_per_reaction_at_a_tenth=round(few / len(small.reactions) * 1e6, 1),
         ratio=round(many / len(large.reactions) / (few / len(small.reactions)), 2),
         peak_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         findings=dict(Counter(finding.rule for finding in found)),

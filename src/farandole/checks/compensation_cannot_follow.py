@@ -14,16 +14,16 @@ __all__ = ["RULE"]
 
 def _check(graph: Graph) -> Iterator[Finding]:
     names = names_of(graph)
+    touched: dict[str, list[Flow]] = {}
+    for flow in flows_of(graph):
+        for id in dict.fromkeys(flow.arm(index).reaction.id for index in sorted(flow.arms)):
+            touched.setdefault(id, []).append(flow)
     for compensation in graph.reactions:
         action = graph.reaction.get(compensation.compensates or "")
         if action is None:
             continue
         successes = (compensation.undoes,) if compensation.undoes else action.emits
-        flows = [
-            flow
-            for flow in flows_of(graph)
-            if flow.arms.intersection(flow.net.arms_of[action.id]) and flow.came.intersection(flow.net.numbers(successes))
-        ]
+        flows = [flow for flow in touched.get(action.id, ()) if flow.came.intersection(flow.net.numbers(successes))]
         if flows and successes and not any(_may_follow(flow, action, compensation, tp) for flow in flows for tp in successes):
             yield Finding(
                 rule="compensation-cannot-follow",

@@ -15,14 +15,16 @@ __all__ = ["RULE"]
 
 def _check(graph: Graph) -> Iterator[Finding]:
     for flow in flows_of(graph):
+        questions = {fail: list(_questions(flow, fail)) for fail in sorted(flow.fails & flow.came)}
         actions = {flow.arm(index).reaction.id: flow.arm(index).reaction for index in sorted(flow.arms)}
         for action in actions.values():
             undone = graph.compensations.get(action.id, ())
             if action.compensates or not (undone or _lasts(action)):
                 continue
-            for fail in sorted(flow.fails & flow.came):
+            for fail, asked in questions.items():
                 found = next(
-                    filter(None, (_left(flow, action, success, fail) for success in _successes(flow, action, undone))), None
+                    filter(None, (_left(flow, action, success, fail, asked) for success in _successes(flow, action, undone))),
+                    None,
                 )
                 if found is not None:
                     yield _finding(graph, flow, action, fail, *found)
@@ -45,7 +47,7 @@ def _undoing(graph: Graph, action: Reaction, success: str) -> list[Reaction]:
     return [node for node in graph.compensations.get(action.id, ()) if node.undoes in (None, success)]
 
 
-def _left(flow: Flow, action: Reaction, success: int, fail: int) -> tuple[int, World] | None:
+def _left(flow: Flow, action: Reaction, success: int, fail: int, questions: list[Question]) -> tuple[int, World] | None:
     """A world with this success and this failure in which no compensation is set off."""
     net = flow.net
     ways = {
@@ -56,16 +58,16 @@ def _left(flow: Flow, action: Reaction, success: int, fail: int) -> tuple[int, W
     if success == fail or not ways:
         return None
     never = frozenset(index for node in _undoing(net.graph, action, net.types[success]) for index in net.arms_of[node.id])
-    toward = flow.cone((fail,))
-    for question in _questions(flow, toward):
+    for question in questions:
         world = flow.find(replace(question, ways=ways, must=(success, fail), never=never))
         if world is not None and world.came[success] in ways:
             return success, world
     return None
 
 
-def _questions(flow: Flow, toward: set[int]) -> Iterator[Question]:
+def _questions(flow: Flow, fail: int) -> Iterator[Question]:
     """What may happen besides the start: nothing, a deadline that passes, or a command, each alone."""
+    toward = flow.cone((fail,))
     timers: dict[str, set[int]] = {}
     for index in sorted(flow.arms):
         reaction = flow.arm(index).reaction

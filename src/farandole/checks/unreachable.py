@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from farandole.checks.base import Finding, Rule
 from farandole.checks.words import names_of
-from farandole.graph import Graph
+from farandole.graph import Graph, Message
 from farandole.graph.net import Net, net_of
 from farandole.graph.paths import components, reachable
 
@@ -49,16 +49,15 @@ def _check(graph: Graph) -> Iterator[Finding]:
 def _dry(graph: Graph, net: Net) -> set[int]:
     """Types that nobody emits, though nothing says that they come from elsewhere; rule unemitted tells of them."""
     begun = {tp for workflow in graph.workflows for tp in workflow.starts}
-    return {
-        tp
-        for tp, name in enumerate(net.types)
-        if not net.makes[tp] and name not in begun and not _comes_from_elsewhere(graph, name)
-    }
+    said: dict[str, list[Message]] = {name: [] for tp, name in enumerate(net.types) if not net.makes[tp] and name not in begun}
+    for message in graph.messages:
+        if message.type in said:
+            said[message.type].append(message)
+    return {net.number[name] for name, messages in said.items() if not _comes_from_elsewhere(graph, name, messages)}
 
 
-def _comes_from_elsewhere(graph: Graph, tp: str) -> bool:
+def _comes_from_elsewhere(graph: Graph, tp: str, said: list[Message]) -> bool:
     """Whether it may come from outside of what is declared here: commands do, and events whose owner is not here, or not in full."""
-    said = [message for message in graph.messages if message.type == tp]
     owner = graph.owned.get(tp)
     if any(message.kind == "command" or message.public for message in said) or any(
         reaction.trigger.kind == "command" for reaction in graph.consumers.get(tp, ())

@@ -63,6 +63,8 @@ class Net:
         All arms.
     feeds, makes:
         By type: the arms that it is a part of, and those that may emit it.
+    moves:
+        Of `feeds`, the arms that emit something or undo something. Most arms of a large graph only listen.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -72,9 +74,12 @@ class Net:
         self.arms: list[Arm] = [arm for reaction in graph.reactions for arm in self._arms(reaction)]
         self.feeds: list[list[int]] = [[] for _ in self.types]
         self.makes: list[list[int]] = [[] for _ in self.types]
+        self.moves: list[list[int]] = [[] for _ in self.types]
         for index, arm in enumerate(self.arms):
             for tp in arm.parts:
                 self.feeds[tp].append(index)
+                if arm.emits or arm.reaction.compensates:
+                    self.moves[tp].append(index)
             for tp in arm.emits:
                 self.makes[tp].append(index)
         self.arms_of: dict[str, list[int]] = {}

@@ -97,7 +97,7 @@ class Flow:
     came:
         All types that can be reached in some way, doors, helpers and deadlines included.
     arms:
-        All arms that can be set off.
+        All arms that can be set off, but for those that only listen.
     leads:
         Types from which an outcome may follow.
     pays:
@@ -167,7 +167,7 @@ class Flow:
             came.add(tp)
             if tp in self.succeeds:
                 continue
-            for index in net.feeds[tp]:
+            for index in net.moves[tp]:
                 arm = net.arms[index]
                 lack[index] = lack.get(index, arm.need) - 1
                 if lack[index] == 0:
@@ -225,7 +225,7 @@ class _Search:
 
     def __init__(self, flow: Flow, question: Question) -> None:
         self.flow, self.question = flow, question
-        self.feeds, self.arms = flow.net.feeds, flow.net.arms
+        self.moves, self.arms = flow.net.moves, flow.net.arms
         self.lack: dict[int, int] = {}
         self.came: dict[int, int] = {}
         self.ran: dict[int, tuple[int, ...]] = {}
@@ -276,7 +276,7 @@ class _Search:
                 continue
             self.came[tp] = source
             if tp not in self.flow.succeeds:
-                for index in self.feeds[tp]:
+                for index in self.moves[tp]:
                     left = self.lack[index] = self.lack.get(index, self.arms[index].need) - 1
                     if left == 0:
                         self._set_off(index)
@@ -325,21 +325,23 @@ class _Search:
         if not missing:
             return True
         seen: set[int] = set()
-        lack = dict(self.lack)
-        stack = [tp for arm in self.open for way in self._ways(arm) for tp in way]
+        lack: dict[int, int] = {}
+        narrowed = self.question.ways
+        stack = [tp for arm in self.open for way in narrowed.get(arm) or self.arms[arm].ways for tp in way]
         stack += [tp for arm in self.held for tp in self.arms[arm].emits]
         while stack and missing:
             tp = stack.pop()
-            if tp in self.came or tp in seen:
+            if tp in self.came or tp in seen or tp not in self.wanted:
                 continue
             seen.add(tp)
             missing.discard(tp)
             if tp in self.flow.succeeds:
                 continue
-            for index in self.feeds[tp]:
-                lack[index] = lack.get(index, self.arms[index].need) - 1
-                if lack[index] == 0:
-                    stack += (tp for way in self._ways(index) for tp in way)
+            for index in self.moves[tp]:
+                left = lack.get(index)
+                left = lack[index] = (self.lack.get(index, self.arms[index].need) if left is None else left) - 1
+                if left == 0:
+                    stack += (tp for way in narrowed.get(index) or self.arms[index].ways for tp in way)
         return not missing
 
     def _back_to(self, mark: tuple[int, int, list[int], list[int]]) -> None:
@@ -349,7 +351,7 @@ class _Search:
         while len(self.came) > came:
             tp, _ = self.came.popitem()
             if tp not in self.flow.succeeds:
-                for index in self.feeds[tp]:
+                for index in self.moves[tp]:
                     self.lack[index] += 1
         while len(self.ran) > ran:
             self.ran.popitem()
