@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from farandole.graph import AllowedCycle, Graph, Service, Workflow
+from farandole.graph.paths import components
 from farandole.manifest.diff.change import Change, Scope, Weight, listed, pairs, seconds
 
 __all__ = ["cycles", "services", "workflows"]
@@ -199,50 +200,14 @@ def _allowed(scope: Scope, before: AllowedCycle | None, now: AllowedCycle | None
 
 def _round(graph: Graph) -> list[frozenset[str]]:
     """The types that can cause themselves, those together that can cause each other."""
-    effects: dict[str, set[str]] = {tp: set() for tp in graph.types}
+    number = {tp: index for index, tp in enumerate(graph.types)}
+    effects: list[set[int]] = [set() for _ in graph.types]
     for edge in graph.edges:
-        effects[edge.cause].add(edge.effect)
-    return [found for found in _components(effects) if len(found) > 1 or any(tp in effects[tp] for tp in found)]
-
-
-def _components(effects: dict[str, set[str]]) -> Iterator[frozenset[str]]:
-    """Strongly connected components, each after all that it leads to (Tarjan, without recursion)."""
-    number: dict[str, int] = {}
-    low: dict[str, int] = {}
-    path: list[str] = []
-    on_path: set[str] = set()
-    for root in sorted(effects):
-        todo: list[tuple[str, Iterator[str]]] = [(root, iter(()))] if root not in number else []
-        while todo:
-            node, rest = todo[-1]
-            if node not in number:
-                number[node] = low[node] = len(number)
-                path.append(node)
-                on_path.add(node)
-                rest = iter(sorted(effects[node]))
-                todo[-1] = (node, rest)
-            for other in rest:
-                if other not in number:
-                    todo.append((other, iter(())))
-                    break
-                if other in on_path:
-                    low[node] = min(low[node], number[other])
-            else:
-                todo.pop()
-                if todo:
-                    low[todo[-1][0]] = min(low[todo[-1][0]], low[node])
-                if low[node] == number[node]:
-                    found = set(_popped(path, node))
-                    on_path -= found
-                    yield frozenset(found)
-
-
-def _popped(path: list[str], until: str) -> Iterable[str]:
-    while True:
-        node = path.pop()
-        yield node
-        if node == until:
-            return
+        effects[number[edge.cause]].add(number[edge.effect])
+    found: dict[int, set[str]] = {}
+    for tp, component in zip(graph.types, components([sorted(several) for several in effects]), strict=True):
+        found.setdefault(component, set()).add(tp)
+    return [frozenset(types) for types in found.values() if len(types) > 1 or number[min(types)] in effects[number[min(types)]]]
 
 
 def _es(component: frozenset[str]) -> str:
