@@ -344,7 +344,9 @@ def _failure(project: Project, service: str) -> str:
     """Why the choreography, imported anew, does not have this service; "" if it does."""
     program = (
         "import sys; from farandole.cli.target import load_app\n"
-        "sys.exit(sys.argv[2] not in load_app(sys.argv[1]).services and 'it is not in the choreography')"
+        "try: found = load_app(sys.argv[1]).services\n"
+        "except Exception as error: sys.exit(str(error))\n"
+        "sys.exit(sys.argv[2] not in found and 'it is not in the choreography')"
     )
     where = os.pathsep.join(filter(None, [*sys.path, os.environ.get("PYTHONPATH")]))
     done = subprocess.run(  # noqa: S603 - this interpreter, on the user's own project

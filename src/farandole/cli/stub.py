@@ -107,7 +107,10 @@ def service_source(stub: Stub) -> str:
     result = " | ".join(stub.emits) or "None"
     line = f"{define}event: {events}) -> {result}:"
     if len(line) > stub.width:
-        last = f") -> {result}:" if len(f") -> {result}:") <= stub.width else f") -> (\n    {result}\n):"
+        last = f") -> {result}:"
+        if len(last) > stub.width:  # as formatters do it: all on one line, or one on each
+            inside = result if len(result) <= stub.width - 4 else "\n    | ".join(stub.emits)
+            last = f") -> (\n    {inside}\n):"
         line = f"{define}\n    event: {events},\n{last}"
     return (
         f'"""{title}: TODO say what it does."""\n\n'
@@ -173,7 +176,8 @@ def test_source(stub: Stub, module: str) -> str:
     else:
         check = f"    {call}\n"
     place = imported(names, stub.places, stub.width, test=True)
-    test = f"def test_{stub.service}_{title}_{snake(event.__name__)}() -> None:\n"
+    names = [f"{stub.service}_{title}_{snake(event.__name__)}", f"{stub.service}_{title}", stub.service]
+    test = next(line for name in names if len(line := f"def test_{name}() -> None:\n") <= stub.width or name == stub.service)
     return f"{head}import asyncio\n\n{extra}{_sorted(place, imports)}\n\n{test}{make}{check}"
 
 
