@@ -124,7 +124,8 @@ def service_source(stub: Stub) -> str:
 
 def _when(stub: Stub) -> str:
     others = [name for name in stub.emits if stub.answer is None or name != stub.answer[0]]
-    return f", and when it answers with {' or '.join(others)}" if others and stub.answer else ""
+    when = f", and when it answers with {' or '.join(others)}" if others and stub.answer else ""
+    return when if len(when) <= stub.width - 40 else ", and when it answers with which event"
 
 
 def _body(stub: Stub) -> str:

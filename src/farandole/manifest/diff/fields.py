@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from farandole.schema.of_class import MARK
+
 __all__ = ["beside_fields", "changed_fields", "differences", "only", "properties", "same"]
 
 Schema = Mapping[str, Any]
@@ -13,21 +15,23 @@ Schema = Mapping[str, Any]
 _SAID = frozenset({"title", "description", "examples", "$comment"})
 """What is said to people, and holds nobody to anything."""
 _FIELDS = frozenset({"properties", "required", "$defs"})
+_TOLD = frozenset({MARK})
+"""What is compared elsewhere, by its paths."""
 _DEPTH = 12
 """How deep differences are looked for one by one; below, it is only told that there is one."""
 
 
-def same(a: Any, b: Any) -> bool:
-    """Whether two JSON values are equal, however deep they are nested; `1` is not `True`, and what is said to people counts."""
+def same(a: Any, b: Any, *, beside: frozenset[str] = frozenset()) -> bool:
+    """Whether two JSON values are equal, however deep they are nested, but for these keys; `1` is not `True`."""
     todo = [(a, b)]
     while todo:
         a, b = todo.pop()
         if a is b:
             continue
         if isinstance(a, Mapping) and isinstance(b, Mapping):
-            if a.keys() != b.keys():
+            if a.keys() - beside != b.keys() - beside:
                 return False
-            todo += [(a[key], b[key]) for key in a]
+            todo += [(a[key], b[key]) for key in a if key not in beside]
         elif isinstance(a, list | tuple) and isinstance(b, list | tuple):
             if len(a) != len(b):
                 return False
@@ -78,11 +82,11 @@ def changed_fields(old: Schema | None, new: Schema | None) -> Iterator[str]:
 def _same_field(old: Schema, new: Schema, field: str) -> bool:
     a, b = dict(only(old, field) or {}), dict(only(new, field) or {})
     defs = a.pop("$defs", {}), b.pop("$defs", {})
-    if a["required"] != b["required"] or not same(a["properties"], b["properties"]):
+    if a["required"] != b["required"] or not same(a["properties"], b["properties"], beside=_TOLD):
         return False
     # Equal text may refer to definitions that are not: only those that this field reaches count.
     names = _reached(a["properties"], defs[0]) | _reached(b["properties"], defs[1])
-    return all(same(defs[0].get(name), defs[1].get(name)) for name in names)
+    return all(same(defs[0].get(name), defs[1].get(name), beside=_TOLD) for name in names)
 
 
 def _reached(value: Any, defs: Mapping[str, Any]) -> set[str]:
@@ -127,11 +131,9 @@ def _of_one(path: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterat
         yield f"`{path}` is {'required' if new['required'] else 'optional'} now"
     for word in dict.fromkeys((*old["rest"], *new["rest"])):
         a, b = old["rest"].get(word), new["rest"].get(word)
-        if a == b:
+        if a == b or word in _TOLD:
             continue
-        if word == "x-farandole-sensitive":
-            yield f"`{path}` is {'no longer' if b is None else 'now'} marked sensitive"
-        elif word in _SAID:
+        if word in _SAID:
             yield f"`{path}` is described in other words"
         elif a is None or b is None:
             yield f"`{path}` has {word} {b} now" if a is None else f"`{path}` no longer has {word} {a}"

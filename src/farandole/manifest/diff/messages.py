@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -138,6 +139,8 @@ def _attributes(scope: Scope, before: Message, now: Message) -> Iterator[Change]
         what = f"{name} is {'now' if now.public else 'no longer'} public"
         yield change("fine" if now.public else "risky", "public-changed", what, why)
     for path in sorted({*before.sensitive} - {*now.sensitive}):
+        if re.split(r"[.\[]", path)[0] not in (properties(now.schema) or {path}):
+            continue  # the field is gone, and told as such
         why = "its value will show in logs, traces, pages and dead letters"
         yield change(
             "risky", "sensitive-removed", f"`{path}` of {name} is no longer marked sensitive", why, "Be sure that it is meant"

@@ -83,6 +83,6 @@ def as_json(changes: Sequence[Change]) -> dict[str, Any]:
 def _escaped(text: str) -> str:
     """Without what Markdown would take for marks; text in backticks stays code. Names may come from strangers' manifests."""
     parts = " ".join(text.split()).split("`")
-    if len(parts) % 2 == 0:  # an odd backtick: no code at all
+    if len(parts) % 2 == 0 or "" in parts[1:-1] or any("<" in code for code in parts[1::2]):  # these backticks are not ours
         return _MARKDOWN.sub(r"\\\1", "'".join(parts))
     return "`".join(part if index % 2 else _MARKDOWN.sub(r"\\\1", part) for index, part in enumerate(parts))
