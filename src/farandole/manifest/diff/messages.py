@@ -295,7 +295,9 @@ def _weighed(
     if behind:
         why.append(f"{scope.names(behind)} as deployed until now cannot read it ({_first(reach.lagging)})")
         others = [service for service in behind if service != now.service]
-        if others:
+        if now.kind == "command":
+            fix.append(f"Deploy {scope.name(now.service)} before those who send it in the new way")
+        elif others:
             fix.append(f"Deploy {scope.names(others)} before {scope.name(now.service)}")
         else:
             fix.append(f"Deploy {scope.name(now.service)} when nothing of {scope.name(now.type)} is under way")
@@ -305,11 +307,14 @@ def _weighed(
 
 def _radius(scope: Scope, tp: str, name: str) -> str:
     """Who has a field, in words: "`email` is in the reader classes of mail and crm"."""
-    of_own, of_owner = [], []
+    of_own, of_owner = list[str](), list[str]()
+    owners = {graph.owned[tp].service for graph in (scope.old, scope.new) if tp in graph.owned}
+    if set(scope.readers(tp)) <= owners:
+        return ""
     for service in scope.readers(tp):
         own = scope.new.read.get((service, tp)) or scope.old.read.get((service, tp))
         if own is None:
-            of_owner.append(service)
+            of_owner += [service] if service not in owners else []
         elif name in (properties(own.schema) or ()):
             of_own.append(service)
     parts = []
