@@ -21,7 +21,7 @@ _COMMANDS = {
     "broker": "make ready what services need on their broker",
     "db": "look at the tables of databases, or bring them up to date",
     "manifest": "write services as AsyncAPI documents",
-    "dead": "list, show, retry or discard dead letters",
+    "dead": "list, show, edit, retry or discard dead letters",
     "diff": "show what changed between two versions, and what breaks",
     "can-deploy": "may a version go where others are deployed already",
     "deployed": "record that a version is deployed",
