@@ -1,6 +1,6 @@
 """Writes the tables of rules into docs/checks.md, from the rules themselves.
 
-python -m scripts.rule_table
+    python -m scripts.rule_table
 """
 
 from __future__ import annotations

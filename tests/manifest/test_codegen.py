@@ -169,7 +169,7 @@ def test_tagged_alternatives_become_tagged_structs() -> None:
         decoded = msgspec.convert({**base, "pay": {"type": "bill", "address": {"street": "x"}}}, module.OrderPlaced)
         assert type(decoded.pay) is module.Bill
         assert sensitive_fields(module.OrderPlaced) == {"email", "names", "pay"}
-        assert sensitive_paths(schema_of(module.OrderPlaced)) == ("email", "names.*", "pay.address.street")
+        assert sensitive_paths(schema_of(module.OrderPlaced)) == ("email", "names", "pay.address.street")
 
 
 def test_only_the_fields_that_are_needed_are_written_and_the_key() -> None:

@@ -78,7 +78,7 @@ LEAVES: st.SearchStrategy[Any] = st.one_of(
     strings(),
     st.just({"type": "boolean"}),
     st.just({"type": ["string", "null"]}),
-    st.builds(lambda values: {"enum": values}, st.lists(SCALARS, min_size=1, max_size=3)),
+    st.builds(lambda values: {"enum": values}, st.lists(SCALARS, min_size=1, max_size=3, unique_by=repr)),
     st.builds(lambda value: {"const": value}, st.one_of(SCALARS, st.just({"a": 1}), st.just([1, "a"]))),
     st.just({"$ref": "#/$defs/A"}),
     st.just({"$ref": "#/$defs/B"}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -46,7 +47,8 @@ def manifest(app: str | None = None, *, service: list[str] | None = None, output
             )
         print(next(iter(texts.values())), end="")
         return FINE
-    _write(Path(output), {f"{id}.{'json' if json else 'yaml'}": text for id, text in texts.items()})
+    ending = "json" if json else "yaml"
+    _write(Path(output), {f"{re.sub(r'[^A-Za-z0-9._-]', '-', id)}.{ending}": text for id, text in texts.items()})
     print(f"wrote {len(texts)} {'manifest' if len(texts) == 1 else 'manifests'} to {output}")
     return FINE
 

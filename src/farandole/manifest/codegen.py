@@ -186,19 +186,16 @@ class _Module:
         return "\n".join([head, *([doc_text] if doc_text else []), *([""] if doc_text and body else []), *body])
 
     def _field(self, field: Field, name: str) -> str:
-        plain = field.default is REQUIRED or field.default != "dict"
-        parts = [] if field.default is REQUIRED else [f"default={field.default}" if plain else "default_factory=dict"]
+        parts = {REQUIRED: [], "dict": ["default_factory=dict"]}.get(field.default, [f"default={field.default}"])
         parts += [f"name={quoted(field.name)}"] if name != field.name else []
-        start = f"    {name}: {field.type}"
+        start = f"    {name}: "
         if not parts:
-            return _split(start)
-        if plain and name == field.name:
-            return _split(f"{start} = {field.default}")
+            return _annotated(start, field.type, "")
+        if name == field.name and field.default != "dict":
+            return _annotated(start, field.type, f" = {field.default}")
         self._ours.add("msgspec")
-        line = f"{start} = msgspec.field({', '.join(parts)})"
-        if len(line) <= _WIDTH:
-            return line
-        return _list_of(f"{start} = msgspec.field(", parts, ")", indent=4)
+        line = f"{start}{field.type} = msgspec.field({', '.join(parts)})"
+        return line if len(line) <= _WIDTH else _list_of(f"{start}{field.type} = msgspec.field(", parts, ")", indent=4)
 
     def _python_names(self, fields: Iterable[Field]) -> dict[str, str]:
         """A Python name for each field."""
@@ -232,24 +229,38 @@ def _list_of(start: str, items: Sequence[str], end: str, indent: int = 0) -> str
     return f"{start}\n{inner}{' ' * indent}{end}"
 
 
-def _split(line: str) -> str:
-    """A field in one line, or with one value of its outermost brackets in each line."""
-    match = re.fullmatch(r"(    \w+: \w+\[)(.*)(\](?: = .*)?)", line)
-    if len(line) <= _WIDTH or match is None:
-        return line
-    parts, depth, begin, text = [], 0, 0, match[2]
-    inside = False
+def _annotated(start: str, type: str, end: str, indent: int = 4) -> str:
+    """An annotation in one line, or its alternatives, or what is in its brackets, in a line each: as formatters do it."""
+    if indent + len(start.strip()) + 1 + len(type) + len(end) <= _WIDTH:
+        return f"{start}{type}{end}"
+    space = " " * indent
+    alternatives = _parts(type, "|")
+    if len(alternatives) > 1:
+        inner = [
+            _annotated(f"{space}    {'| ' if index else ''}", each, "", indent + 4) for index, each in enumerate(alternatives)
+        ]
+        return "\n".join([f"{start}(", *inner, f"{space}){end}"])
+    head, bracket, rest = type.partition("[")
+    if not bracket:
+        return f"{start}{type}{end}"
+    return _list_of(f"{start}{head}[", _parts(rest[:-1], ","), f"]{end}", indent)
+
+
+def _parts(text: str, by: str) -> list[str]:
+    """A type's text, taken apart where it is in no brackets and no quotation marks."""
+    parts, depth, begin, quote = [], 0, 0, ""
     for at, char in enumerate(text):
-        if char == '"' and text[at - 1 : at] != "\\":
-            inside = not inside
-        elif not inside:
+        if quote:
+            escaped = (at - len(text[:at].rstrip("\\"))) % 2
+            quote = "" if char == quote and not escaped else quote
+        elif char in "\"'":
+            quote = char
+        else:
             depth += (char in "[(") - (char in "])")
-            if depth < 0:
-                return line  # the brackets are not one pair: A[…] | B[…]
-            if char == "," and depth == 0:
+            if char == by and depth == 0:
                 parts.append(text[begin:at].strip())
                 begin = at + 1
-    return _list_of(match[1], [*parts, text[begin:].strip()], match[3], indent=4)
+    return [*parts, text[begin:].strip()]
 
 
 def _wrapped(text: str) -> list[str]:

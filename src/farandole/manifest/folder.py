@@ -14,9 +14,8 @@ from farandole.errors import ConfigurationError
 from farandole.graph.graph import Graph
 from farandole.graph.nodes import Message, Place
 from farandole.manifest.document import Part
-from farandole.manifest.parse import BYTES
 from farandole.manifest.read import is_asyncapi, read_document
-from farandole.manifest.refs import Files
+from farandole.manifest.refs import Files, content_of, real_path
 from farandole.manifest.tree import Trouble
 
 __all__ = ["read_folder"]
@@ -71,15 +70,14 @@ def _documents(folder: Path) -> Iterator[Path]:
 
 def _says_asyncapi(path: Path, files: Files) -> bool:
     """Whether a file seems to be meant; the others are not looked at."""
-    real = path.resolve()
+    real = real_path(path, str(path))
     if not real.is_relative_to(files.root):
         raise Trouble(
             "manifest-reference", Place(str(path)), "the link leads out of the folder", "Put a copy in its place, or remove it"
         )
-    if not real.is_file():
-        return False
-    with real.open("rb") as file:
-        return _ASYNCAPI.search(file.read(BYTES + 1)) is not None
+    if real.exists() and not real.is_file():
+        return False  # a pipe, say
+    return _ASYNCAPI.search(content_of(real, str(path))) is not None
 
 
 def _merged(parts: list[Part], name: str) -> Graph:

@@ -14,7 +14,7 @@ from farandole.manifest.parse import BYTES, parse
 from farandole.manifest.tree import Node, Trouble, plain
 from farandole.schema.walk import pointer_of
 
-__all__ = ["Files", "Spot"]
+__all__ = ["Files", "Spot", "content_of", "real_path"]
 
 _ELSEWHERE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|//|\\\\")
 
@@ -120,10 +120,10 @@ class Files:
         Trouble
             It cannot be read.
         """
-        real = path.resolve()
+        real = real_path(path, shown)
         if real not in self._trees:
             try:
-                self._trees[real] = parse(_content(real, shown), shown)
+                self._trees[real] = parse(content_of(real, shown), shown)
             except Trouble as trouble:
                 self._trees[real] = trouble
         tree = self._trees[real]
@@ -209,7 +209,28 @@ class Files:
         return Spot(self, document.path, document.shown, node, tuple(tokens))
 
 
-def _content(path: Path, shown: str) -> bytes:
+def real_path(path: Path, shown: str) -> Path:
+    """The path without links.
+
+    Raises
+    ------
+    Trouble
+        They lead in a circle.
+    """
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):
+        raise Trouble("manifest-unreadable", Place(shown), "the link leads in a circle", "Remove it") from None
+
+
+def content_of(path: Path, shown: str) -> bytes:
+    """The bytes of a file, as far as they are read.
+
+    Raises
+    ------
+    Trouble
+        It is no file, or cannot be read.
+    """
     try:
         if not path.is_file():
             raise Trouble("manifest-unreadable", Place(shown), "it is no file", "Remove it, or put a document in its place")
