@@ -16,6 +16,9 @@ from farandole.checks.registry import rules
 from farandole.checks.report import examine
 from farandole.graph import Graph
 from farandole.graph.of_code import graph_of
+from farandole.manifest.emit import as_yaml
+from farandole.manifest.folder import read_folder
+from farandole.manifest.write import document_of
 
 FOLDER = Path(__file__).parent / "planted"
 FILES = sorted(FOLDER.glob("*.py"))
@@ -61,6 +64,23 @@ def test_a_planted_defect_is_found_by_its_rule_alone_at_its_line(path: Path) -> 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_its_repaired_twin_is_silent(path: Path) -> None:
     assert [f"{finding.rule}: {finding.what}" for finding in found(path, planted=False)] == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_its_manifests_tell_the_same_as_its_python(path: Path, tmp_path: Path) -> None:
+    wanted = [id for id, known in rules().items() if known.tier == "proof" or id == mark(path)[0]]
+    for planted in (True, False):
+        declared, folder = graph(path, planted=planted), tmp_path / str(planted)
+        folder.mkdir()
+        for number, service in enumerate(declared.services):
+            (folder / f"{number}.yaml").write_text(as_yaml(document_of(declared, service)), encoding="utf-8")
+        read, before = read_folder(folder)
+        both = [examine(read, before=before, only=wanted), examine(declared, only=wanted)]
+        theirs, ours = (
+            [(judged.finding.rule, judged.finding.place, judged.finding.what) for judged in report.judged] for report in both
+        )
+        assert theirs == ours
+        assert len(ours) == planted
 
 
 def test_there_are_thirty_defects_and_every_rule_has_one() -> None:

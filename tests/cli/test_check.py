@@ -221,6 +221,14 @@ def test_a_baseline_may_lie_elsewhere(faulty: Project) -> None:
     assert faulty.run("check", faulty.app, "--baseline", "known.json")[0] == 0
 
 
+def test_writing_the_baseline_for_one_rule_keeps_what_is_known_of_others(faulty: Project) -> None:
+    faulty.run("check", faulty.app, "--write-baseline")
+    both = (faulty.folder / "farandole-baseline.json").read_text()
+    code, out, _ = faulty.run("check", faulty.app, "--write-baseline", "--rule", "unconsumed")
+    assert (code, out) == (0, "farandole-baseline.json: 2 findings known from now on. New ones fail.\n")
+    assert (faulty.folder / "farandole-baseline.json").read_text() == both
+
+
 # --- for programs
 
 
@@ -285,14 +293,57 @@ def test_sarif_is_valid_against_the_schema_of_its_standard(faulty: Project, shar
         validator.validate(sarif(faulty, *tokens))
 
 
+# --- manifests
+
+
+@pytest.fixture
+def manifests(faulty: Project) -> Project:
+    """The faulty choreography as a folder of manifests."""
+    assert faulty.run("manifest", faulty.app, "--output", "manifests")[0] == 0
+    return faulty
+
+
+def test_a_folder_of_manifests_is_checked_like_the_code_that_they_came_from(manifests: Project) -> None:
+    from_code = manifests.run("check", manifests.app)
+    assert manifests.run("check", "manifests") == from_code
+
+
+def test_a_document_that_cannot_be_read_is_an_error_with_its_line(manifests: Project) -> None:
+    (manifests.folder / "manifests" / "broken.yaml").write_text("asyncapi: 3.0.0\ninfo: [\n")
+    code, out, err = manifests.run("check", "manifests")
+    assert (code, err) == (1, "")
+    assert "manifests/broken.yaml:" in out
+    assert "error manifest-" in out
+    assert "2 errors and 1 warning in 2 services" in out
+
+
+def test_what_a_stranger_wrote_cannot_steer_a_terminal_or_a_build(faulty: Project) -> None:
+    faulty.run("manifest", faulty.app, "--output", "strange", "--json")
+    for path in (faulty.folder / "strange").iterdir():
+        path.write_text(path.read_text().replace("MailSent", r"Mail\u001b[2J\n::error::Sent"))
+    for tokens in ([], ["--github"]):
+        _, out, err = faulty.run("check", "strange", *tokens)
+        assert "::error::Sent" in out + err
+        assert "\x1b" not in out + err
+        assert not any(line.startswith("::error::") for line in out.splitlines())
+
+
+def test_a_path_that_is_not_there_is_one_line_and_exit_code_2(cafe: Project) -> None:
+    code, out, err = cafe.run("check", "nowhere/at/all")
+    assert (code, out) == (2, "")
+    assert err.startswith("farandole: there is no file or folder nowhere/at/all.")
+
+
 # --- what it takes
 
 
 @pytest.mark.real_time
-def test_it_runs_without_the_runtime_and_sqlalchemy(faulty: Project) -> None:
+@pytest.mark.parametrize("what", ["app", "manifests"])
+def test_it_runs_without_the_runtime_and_sqlalchemy(manifests: Project, what: str) -> None:
+    faulty, named = manifests, manifests.app if what == "app" else what
     program = (
         "import sys; from farandole.cli import main\n"
-        f"code = main(['check', '{faulty.app}', '--hints'])\n"
+        f"code = main(['check', '{named}', '--hints'])\n"
         "print(code, sorted(name for name in sys.modules if name.startswith('farandole.runtime') or name == 'sqlalchemy'))"
     )
     source = str(Path(farandole.__file__).parents[1])

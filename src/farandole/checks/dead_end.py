@@ -42,6 +42,8 @@ def _finding(graph: Graph, hang: Hang, index: int) -> Finding:
 
 def _closed(graph: Graph, flow: Flow) -> Iterator[Finding]:
     """A workflow that cannot end at all, or not well, although its outcomes are emitted somewhere."""
+    if flow.is_tired:
+        return
     workflow, names = flow.workflow, names_of(graph)
     for goals, verb in ((flow.outcomes, "end"), (flow.succeeds, "succeed")):
         if not goals & flow.came and all(flow.net.makes[tp] for tp in goals):

@@ -11,6 +11,7 @@ from farandole.checks.base import Finding, Rule, Severity
 from farandole.checks.baseline import Baseline
 from farandole.checks.registry import rule_named, rules
 from farandole.checks.settings import Choice, Settings
+from farandole.checks.words import sentence
 from farandole.checks.workflows import flows_of, workflow_of
 from farandole.graph import Graph
 from farandole.graph.nodes import WINDOW
@@ -114,7 +115,9 @@ def examine(
     ran = tuple(rule for rule in rules().values() if (rule.id in chosen if chosen else settings.wants(rule, hints=hints)))
     found = [(foreign_rule(finding), finding) for finding in before]
     for rule in ran:
-        own = sorted(rule.check(graph), key=lambda finding: (finding.place.file, finding.place.line or 0, finding.subject))
+        own = sorted(
+            dict.fromkeys(rule.check(graph)), key=lambda finding: (finding.place.file, finding.place.line or 0, finding.subject)
+        )
         found += [(rule, finding) for finding in own]
     placed = list(_placed(graph, found))
     judged = tuple(_judged(placed, settings, baseline, asked=hints or bool(chosen)))
@@ -166,7 +169,8 @@ def foreign_rule(finding: Finding) -> Rule:
 
 
 def _placed(graph: Graph, found: list[tuple[Rule, Finding]]) -> Iterator[tuple[Rule, Finding]]:
-    """The findings with the workflow that each belongs to, where the rule did not say."""
+    """The findings in whole sentences, each with the workflow that it belongs to, where the rule did not say."""
     flows = flows_of(graph) if any(finding.workflow is None for _, finding in found) else {}
     for rule, finding in found:
-        yield rule, finding if finding.workflow else replace(finding, workflow=workflow_of(flows, finding.subject))
+        workflow = workflow_of(flows, finding.subject) if finding.workflow is None else finding.workflow
+        yield rule, replace(finding, what=sentence(finding.what), fix=sentence(finding.fix), workflow=workflow)

@@ -64,7 +64,7 @@ def _contradictions(names: Names, declarations: list[Message]) -> Iterator[Findi
                 other.place,
                 f"{name} is declared twice, by {names.service(other.service)} and by {names.service(first.service)} ({first.place}), "
                 f"with {listed(differences)}.",
-                f"Say the same in both. {names.service(first.service).capitalize()} owns it, so its word counts."
+                f"Say the same in both; {names.service(first.service)} owns it, so its word counts."
                 if first.role == "owner"
                 else "Say the same in both, as its owner does.",
                 first.type,

@@ -40,10 +40,9 @@ def _check(graph: Graph) -> Iterator[Finding]:
                 net.arms[dead[n - count]].reaction for n in range(count, len(successors)) if behind[n] and n not in direct
             )
         )
-        if reactions:
-            yield _finding(
-                graph, [net.types[types[node]] for node in root if node < count], [reaction.id for reaction in reactions]
-            )
+        awaited = [net.types[types[node]] for node in root if node < count]
+        if reactions and awaited:  # what waits for nothing at all is a document that says too little
+            yield _finding(graph, awaited, [reaction.id for reaction in reactions])
 
 
 def _dry(graph: Graph, net: Net) -> set[int]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from farandole.graph import Graph, short
 
-__all__ = ["Names", "lasting", "listed", "names_of"]
+__all__ = ["Names", "lasting", "listed", "names_of", "sentence"]
 
 
 class Names:
@@ -64,3 +64,8 @@ def lasting(seconds: float) -> str:
 def names_of(graph: Graph) -> Names:
     """The short names of a graph, made once for all rules."""
     return graph.kept("names", lambda: Names(graph))
+
+
+def sentence(text: str) -> str:
+    """With a full stop, as those need that stand beside others; names keep their first letter."""
+    return text if text.endswith((".", "?", "!")) else f"{text}."

@@ -97,11 +97,15 @@ def _report(what: str | None, path: Path, *, hints: bool, only: tuple[str, ...])
 
 
 def _write(report: Report, path: Path) -> int:
-    """Write what counts, or is known already; what the configuration excuses has its reason there."""
-    from farandole.checks.baseline import Baseline
+    """Write what counts or is known already, and keep what is known of rules that did not run; what is off has its reason elsewhere."""
+    from farandole.checks.baseline import Baseline, read_baseline
+    from farandole.checks.registry import rules
     from farandole.errors import ConfigurationError
 
-    known = Baseline.of(judged.finding for judged in report.judged if judged.verdict != "off")
+    found = Baseline.of(judged.finding for judged in report.judged if judged.verdict != "off").counts
+    resting = set(rules()) - {rule.id for rule in report.ran}
+    kept = {key: count for key, count in read_baseline(path).counts.items() if key[0] in resting}
+    known = Baseline(kept | found)
     try:
         path.write_text(known.text(), encoding="utf-8")
     except OSError as error:
@@ -114,7 +118,7 @@ def _write(report: Report, path: Path) -> int:
 def _print_for_programs(report: Report, *, strict: bool, json: bool, sarif: bool) -> None:
     from farandole.checks.machine import as_json, as_sarif, github_lines
     from farandole.checks.text import summary
-    from farandole.cli.output import print_json
+    from farandole.cli.output import plain, print_json
     from farandole.version import __version__
 
     if json:
@@ -123,16 +127,16 @@ def _print_for_programs(report: Report, *, strict: bool, json: bool, sarif: bool
         print_json(as_sarif(report, __version__))
     else:
         for line in github_lines(report):
-            print(line)
+            print(plain(line))
         print(summary(report))
 
 
 def _print(lines: Iterable[Line]) -> None:
-    """With colours on a terminal only."""
+    """With colours on a terminal only, and nothing that a stranger's document could steer it with."""
     from rich.text import Text
 
-    from farandole.cli.output import console
+    from farandole.cli.output import console, plain
 
     out = console()
     for line in lines:
-        out.print(Text.assemble(*line), soft_wrap=True)
+        out.print(Text.assemble(*((plain(text), style) for text, style in line)), soft_wrap=True)

@@ -67,7 +67,10 @@ class Graph:
         """All message types that anything names, sorted."""
         found = {node.type for node in self.messages}
         for reaction in self.reactions:
-            found.update(reaction.trigger.receives, reaction.effects_of_all_ways)
+            found.update(reaction.trigger.receives, reaction.trigger.after, reaction.trigger.unless, reaction.effects_of_all_ways)
+            found.update(*reaction.answers, reaction.relies_on, filter(None, [reaction.undoes]))
+            for branch in filter(None, (reaction.exhausted, reaction.late)):
+                found.update(*branch.answers)
         for workflow in self.workflows:
             found.update(workflow.starts, workflow.outcomes)
         return tuple(sorted(found))

@@ -20,6 +20,11 @@ __all__ = ["BUDGET", "Flow", "Question", "World", "flows_of"]
 BUDGET = 2_000
 """How many branches a search looks at. Real workflows need tens."""
 
+PATIENCE = 100_000
+"""How many events all searches in one workflow let come. Real ones need some hundred; where everything hangs together, searches end here."""
+LARGEST = 2_000
+"""How many arms a workflow may touch; where it touches more, it is one with all others, and nothing is said about it."""
+
 Ways = Mapping[int, tuple[tuple[int, ...], ...]]
 
 
@@ -94,10 +99,14 @@ class Flow:
         are emitted together with a start.
     doors:
         Arms of commands that do not start it and lead to an outcome.
-    came:
-        All types that can be reached in some way, doors, helpers and deadlines included.
     arms:
-        All arms that can be set off, but for those that only listen.
+        All arms that can be set off and matter: they may lead to an outcome, stop a deadline, or undo something, or to what does.
+    came:
+        All types that come by themselves or are emitted by these arms, doors and deadlines included.
+    counts:
+        Types from which something that matters may follow.
+    moves:
+        By type: the arms that it is a part of. What follows a success is left out.
     leads:
         Types from which an outcome may follow.
     pays:
@@ -125,25 +134,34 @@ class Flow:
             tp for start in self.starts for arm in net.makes[start] for way in net.arms[arm].ways if start in way for tp in way
         }
         self.helpers = tuple(sorted((foreign | asked | besides) - self.outcomes - stop))
-        self.came, self.arms = self._spread(
-            (*self.starts, *self.helpers, *(tp for arm in self.doors for tp in net.arms[arm].emits))
-        )
-        self.leads = self.cone(self.outcomes)
-        self.pays = self.cone(self.succeeds)
+        sources = (*self.starts, *self.helpers, *(tp for arm in self.doors for tp in net.arms[arm].emits))
+        self.came, self.arms = self._spread(sources)
         self.awaited = {
             net.number[tp]
-            for index in self.arms
-            if self.arm(index).kind == "deadline"
-            for tp in self.arm(index).reaction.trigger.unless
+            for arm in self.arms
+            if net.arms[arm].kind == "deadline"
+            for tp in net.arms[arm].reaction.trigger.unless
         }
+        undoing = {
+            arm for arm in self.arms if not self.arms.isdisjoint(net.arms_of.get(net.arms[arm].reaction.compensates or "", ()))
+        }
+        self.counts = self.cone({*self.outcomes, *self.awaited, *(tp for arm in undoing for tp in net.arms[arm].parts)})
+        self.arms = {arm for arm in self.arms if arm in undoing or not self.counts.isdisjoint(net.arms[arm].emits)}
+        self.spent = 0
+        if len(self.arms) > LARGEST:
+            self.arms, self.spent = set(), PATIENCE + 1
+        self.moves: dict[int, list[int]] = {}
+        for arm in sorted(self.arms):
+            for tp in net.arms[arm].parts:
+                if tp not in self.succeeds:
+                    self.moves.setdefault(tp, []).append(arm)
+        self.came &= {*sources, *(tp for arm in self.arms for tp in net.arms[arm].emits)}
+        self.leads = self.cone(self.outcomes)
+        self.pays = self.cone(self.succeeds)
         self.rounds = self._rounds()
 
     def arm(self, index: int) -> Arm:
         return self.net.arms[index]
-
-    def reached(self, sources: Iterable[int]) -> set[int]:
-        """All types that can be reached from these, whatever the reactions answer."""
-        return self._spread(sources)[0]
 
     def find(self, question: Question) -> World | None:
         """A world as it was asked for, or None where there is none, or none was found within the budget."""
@@ -151,7 +169,12 @@ class Flow:
 
     def search(self, question: Question) -> tuple[World | None, bool]:
         """A world as it was asked for, and whether the search was complete."""
-        return _Search(self, question).run()
+        return (None, False) if self.is_tired else _Search(self, question).run()
+
+    @property
+    def is_tired(self) -> bool:
+        """Whether so much was searched that no search finds anything more."""
+        return self.spent > PATIENCE
 
     def _spread(self, sources: Iterable[int]) -> tuple[set[int], set[int]]:
         """What can be reached if everything is answered, and the arms set off. Successes end it."""
@@ -225,7 +248,7 @@ class _Search:
 
     def __init__(self, flow: Flow, question: Question) -> None:
         self.flow, self.question = flow, question
-        self.moves, self.arms = flow.net.moves, flow.net.arms
+        self.moves, self.arms = flow.moves, flow.net.arms
         self.lack: dict[int, int] = {}
         self.came: dict[int, int] = {}
         self.ran: dict[int, tuple[int, ...]] = {}
@@ -238,6 +261,7 @@ class _Search:
         if question.timers is None:
             asked.update(flow.awaited)
         self.matters = flow.cone(asked)
+        flow.spent += len(self.matters) + len(self.wanted)
 
     def run(self) -> tuple[World | None, bool]:
         self.new += [(tp, -1) for tp in self.question.sources]
@@ -246,6 +270,8 @@ class _Search:
             self.new += [(tp, arm) for tp in way]
         frames: list[tuple[int, Iterator[tuple[int, ...]], tuple[int, int, list[int], list[int]]]] = []
         for _ in range(BUDGET):
+            if self.flow.is_tired:
+                break
             self._spread()
             while not self.failed and not self.open and self._release():
                 self._spread()
@@ -275,11 +301,11 @@ class _Search:
             if tp in self.came:
                 continue
             self.came[tp] = source
-            if tp not in self.flow.succeeds:
-                for index in self.moves[tp]:
-                    left = self.lack[index] = self.lack.get(index, self.arms[index].need) - 1
-                    if left == 0:
-                        self._set_off(index)
+            self.flow.spent += 1
+            for index in self.moves.get(tp, ()):
+                left = self.lack[index] = self.lack.get(index, self.arms[index].need) - 1
+                if left == 0:
+                    self._set_off(index)
             if tp in question.avoid or self.failed:
                 self.failed = True
                 self.new.clear()
@@ -335,9 +361,8 @@ class _Search:
                 continue
             seen.add(tp)
             missing.discard(tp)
-            if tp in self.flow.succeeds:
-                continue
-            for index in self.moves[tp]:
+            self.flow.spent += 1
+            for index in self.moves.get(tp, ()):
                 left = lack.get(index)
                 left = lack[index] = (self.lack.get(index, self.arms[index].need) if left is None else left) - 1
                 if left == 0:
@@ -350,9 +375,8 @@ class _Search:
         self.new.clear()
         while len(self.came) > came:
             tp, _ = self.came.popitem()
-            if tp not in self.flow.succeeds:
-                for index in self.moves[tp]:
-                    self.lack[index] += 1
+            for index in self.moves.get(tp, ()):
+                self.lack[index] += 1
         while len(self.ran) > ran:
             self.ran.popitem()
         self.open, self.held = opened[:], held[:]
