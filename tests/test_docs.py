@@ -3,7 +3,7 @@
 Marks stand in a comment on the line before a block:
 
     <!-- no-run -->          Python that is compiled, not run
-    <!-- file: hello.py -->  Python that is written to a file of this name; imported, unless it is a program
+    <!-- file: hello.py -->  what is written to a file of this name; Python is imported, unless it is a program
     <!-- run -->             commands that are run, each to exit code 0; … in the output that is shown stands for anything
 
 The blocks of one page share a namespace and a folder, in order.
@@ -25,6 +25,7 @@ from types import ModuleType
 
 import cyclopts
 import pytest
+from tests.servers import server
 
 from farandole import cli, config
 from farandole.brokers import open_broker
@@ -100,6 +101,8 @@ def test_the_code_of_a_page_runs_from_top_to_bottom(
         for block in blocks(page):
             if block.language == "python":
                 run_python(page, block, module, tmp_path)
+            elif block.mark.startswith("file: "):
+                (tmp_path / block.mark.removeprefix("file: ")).write_text(block.text, encoding="utf-8")
             elif block.mark == "run":
                 capsys.readouterr()
                 run_commands(page, block, capsys)
@@ -281,6 +284,40 @@ def test_the_page_of_reactions_has_every_policy_and_retry_option_and_no_other() 
 
     assert first_column("reactions.md", "Policies") == set(inspect.signature(Policy).parameters)
     assert first_column("reactions.md", "Retries") == set(inspect.signature(Retry).parameters)
+
+
+async def test_the_page_of_the_brokers_says_what_the_brokers_say(tmp_path: Path) -> None:
+    from scripts.capabilities import HEAD, PAGE, asked, embedded, rewritten, rows_of
+
+    page = PAGE.read_text(encoding="utf-8")
+    found = await asked(embedded(tmp_path))
+    assert len(found) == 3
+    assert {name: rows_of(page)[name] for name in found} == found, "run: python -m scripts.capabilities"
+    assert rewritten(page, found) == page
+    assert {row.count(" | ") for row in rows_of(page).values()} == {HEAD.partition("\n")[0].count(" | ")}
+
+
+@pytest.mark.servers
+@pytest.mark.real_time
+async def test_the_page_of_the_brokers_says_what_those_with_servers_say() -> None:
+    from scripts.capabilities import PAGE, asked, rows_of, servers
+
+    for name in ("postgres", "kafka", "nats", "rabbitmq", "redis"):
+        server(name)
+    found = await asked(servers())
+    page = rows_of(PAGE.read_text(encoding="utf-8"))
+    assert len(found) == 5
+    assert {name: page[name] for name in found} == found, "run: python -m scripts.capabilities"
+
+
+def test_rows_of_brokers_that_were_not_asked_stay() -> None:
+    from scripts.capabilities import BEGIN, END, rewritten, rows_of
+
+    page = rewritten(f"before {BEGIN}\n{END} after", {"`a://…`": "| `a://…` | yes |", "`b://…`": "| `b://…` | no |"})
+    again = rewritten(page, {"`b://…`": "| `b://…` | maybe |"})
+    assert list(rows_of(again).values()) == ["| `a://…` | yes |", "| `b://…` | maybe |"]
+    assert again.startswith("before ")
+    assert again.endswith(" after")
 
 
 # --- the picture

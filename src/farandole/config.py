@@ -47,7 +47,7 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|[smhdw]?)")
 _A_DURATION = 'a duration such as "30s", "5m" or "7d", or seconds, more than 0'
 _FILES = (("pyproject.toml", "[tool.farandole] "), ("farandole.toml", ""))
 _VARIABLE = "FARANDOLE_"
-_OTHER_VARIABLES = frozenset({"DEBUG", "SHARED"})  # read elsewhere
+_OTHER_VARIABLES = frozenset({"DEBUG", "PORTS", "SERVERS", "SHARED"})  # read elsewhere
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,17 @@ class StoreError(FarandoleError):
 
 
 class StoreBusy(StoreError):
-    """The database is locked or away, or two transactions collided; nothing was written, and the step is tried again."""
+    """The database is locked or away, or two transactions collided; nothing was written, and the step is tried again.
+
+    Attributes
+    ----------
+    waited:
+        The store has waited already, as long as makes sense: to try again at once is no use.
+    """
+
+    def __init__(self, message: str, *, waited: bool = False) -> None:
+        super().__init__(message)
+        self.waited = waited
 
 
 class ClaimLost(StoreError):

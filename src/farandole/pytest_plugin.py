@@ -6,6 +6,7 @@ rehearsal.run("examples.shop.rehearsal:rehearsal", seeds=500)
 
 from __future__ import annotations
 
+import sys
 import warnings
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from farandole.rehearse.rehearsal import Rehearsal
 
 __all__ = ["Rehearsing", "rehearsal"]
+
+if "farandole.testing" not in sys.modules:
+    pytest.register_assert_rewrite("farandole.testing")  # so that the suites for adapters say what they compared
 
 CI_SEEDS = 500
 """As many as a build can afford, and nearly all mistakes need fewer."""

@@ -17,8 +17,8 @@ def vanish() -> Callable[[Broker], None]:
 
     def stop(broker: Broker) -> None:
         assert isinstance(broker, SqliteBroker)
-        assert broker._beat is not None
-        broker._beat.cancel()
+        if broker._beat is not None:
+            broker._beat.cancel()
         for consumer in broker._consumers:
             consumer.closed = True
 

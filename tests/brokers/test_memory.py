@@ -24,6 +24,8 @@ def messages(mark: str) -> list[Message]:
 
 
 class TestConformance(BrokerSuite):
+    connections = 100
+
     def setup_method(self) -> None:
         self.name = f"conformance-{next(_names)}"
 

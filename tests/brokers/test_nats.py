@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,14 @@ from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 from tests.brokers.conftest import vanish_from_log
 from tests.brokers.own_server import free_port, serving
+from tests.brokers.restarts import RestartSuite
 from tests.servers import server
 
 from farandole.brokers import open_broker
 from farandole.brokers.base import Broker, Subscription
+from farandole.brokers.nats import NatsBroker
 from farandole.errors import BrokerError, ConfigurationError
 from farandole.model.envelope import Message, decode
-from farandole.testing.conformance_broker import BrokerSuite
 from farandole.world import World
 
 pytestmark = [pytest.mark.servers, pytest.mark.real_time]
@@ -60,8 +61,10 @@ def url() -> Iterator[str]:
     asyncio.run(forget())
 
 
-class TestConformance(BrokerSuite):
+class TestConformance(RestartSuite):
+    server = "nats"
     quiet = 0.7
+    lease = 12.0
 
     @pytest.fixture(autouse=True)
     def _place(self, url: str) -> None:
@@ -73,6 +76,18 @@ class TestConformance(BrokerSuite):
     async def die(self, broker: Broker) -> None:
         vanish_from_log(broker)
 
+    async def refuse_some(self, broker: Broker, messages: Sequence[Message]) -> None:
+        """Each goes once to where no stream listens: the server says so."""
+        assert isinstance(broker, NatsBroker)
+        publish, refused = broker.client.publish, {message.id for message in messages}
+
+        async def astray(subject: str, body: bytes, reply: str = "", headers: Any = None) -> None:
+            id = (headers or {}).get("Nats-Msg-Id")
+            await publish("nowhere" if id in refused else subject, body, reply, headers)
+            refused.discard(id)
+
+        broker.client.publish = astray
+
 
 @asynccontextmanager
 async def opened(url: str) -> AsyncIterator[Any]:
@@ -82,6 +97,33 @@ async def opened(url: str) -> AsyncIterator[Any]:
         yield broker
     finally:
         await broker.close()
+
+
+def some(count: int, mark: str) -> list[Message]:
+    return [Message("t", f"k{n}", f"{mark}-{n}", "T", b"x") for n in range(count)]
+
+
+async def publish(broker: Any, messages: list[Message]) -> None:
+    """Until all of it is there: a stream that was deleted is made anew."""
+    for _ in range(10):
+        results = await broker.publish(messages)
+        messages = [message for message, result in zip(messages, results, strict=True) if result.error]
+        if not messages:
+            return
+    raise AssertionError(results)
+
+
+async def read(consumer: Any, count: int, *, ack: bool = True) -> Any:
+    """Exactly so many: their ids, or the deliveries where they are kept in hand."""
+    found: list[Any] = []
+    for _ in range(30):
+        batch = await consumer.fetch(count - len(found), 1.0)
+        found += batch
+        if ack:
+            await consumer.ack(batch)
+        if len(found) == count:
+            return [delivery.id for delivery in found] if ack else found
+    raise AssertionError(f"{len(found)} of {count} came")
 
 
 @pytest.mark.parametrize(
@@ -165,6 +207,47 @@ async def test_a_reader_that_the_server_forgot_is_made_anew(url: str) -> None:
                 for reader in await broker.jetstream.consumers_info(stream):
                     await broker.jetstream.delete_consumer(stream, reader.name)
         assert sorted(found) == sorted(f"{n}-{i}" for n in range(4) for i in range(30))
+
+
+@pytest.mark.parametrize("living", [True, False])
+async def test_a_stream_that_was_deleted_and_made_anew_is_read_from_its_beginning(
+    url: str, caplog: pytest.LogCaptureFixture, *, living: bool
+) -> None:
+    of = Subscription("g", ("t",))
+    async with opened(url) as broker, opened(url) as other:
+        consumer = await broker.subscribe(of)
+        listener = await broker.subscribe(Subscription(None, ("t",)))
+        await publish(broker, some(30, "old"))
+        held = await read(consumer, 30, ack=False)
+        await read(listener, 30)
+        if not living:
+            await consumer.ack(held)
+            await consumer.close()
+        await broker.jetstream.delete_stream(await broker.stream("t"))
+        await publish(other, some(40, "new"))
+        if living:
+            assert await consumer.fetch(100, 1.0) == []  # what is in hand has positions that will come again
+            await consumer.ack(held)
+        else:
+            assert await other.lag(of) == 40
+            consumer = await other.subscribe(of)
+        for reader in (listener, consumer):
+            assert sorted(await read(reader, 40)) == sorted(message.id for message in some(40, "new"))
+        assert "was deleted and made anew" in caplog.text
+        await publish(other, some(10, "later"))
+        await consumer.close()
+        heir = await broker.subscribe(of)
+        assert sorted(await read(heir, 10)) == sorted(message.id for message in some(10, "later"))
+        assert await broker.lag(of) == 0
+
+
+async def test_a_position_behind_the_end_of_a_stream_is_no_reason_to_miss_what_comes(url: str) -> None:
+    async with opened(url) as broker:
+        for group in ("g", None):
+            consumer = await broker.subscribe(Subscription(group, (f"t{group}",), 1000))
+            assert await consumer.fetch(1, 0.0) == []
+            await publish(broker, [Message(f"t{group}", f"k{n}", f"{n}", "T", b"") for n in range(20)])
+            assert len(await read(consumer, 20)) == 20
 
 
 async def test_foreign_producers_are_heard_in_both_modes(url: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,14 @@ from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 from tests.brokers.conftest import vanish_from_log
 from tests.brokers.own_server import free_port, serving
+from tests.brokers.restarts import RestartSuite
 from tests.servers import server
 
 from farandole.brokers import open_broker
 from farandole.brokers.base import Broker, Subscription
+from farandole.brokers.redis import RedisBroker
 from farandole.errors import BrokerError, ConfigurationError
 from farandole.model.envelope import Message, decode
-from farandole.testing.conformance_broker import BrokerSuite
 from farandole.world import World
 
 pytestmark = [pytest.mark.servers, pytest.mark.real_time]
@@ -53,8 +54,10 @@ def url() -> Iterator[str]:
     client.close()
 
 
-class TestConformance(BrokerSuite):
+class TestConformance(RestartSuite):
+    server = "redis"
     quiet = 0.7
+    lease = 12.0
 
     @pytest.fixture(autouse=True)
     def _place(self, url: str) -> None:
@@ -65,6 +68,23 @@ class TestConformance(BrokerSuite):
 
     async def die(self, broker: Broker) -> None:
         vanish_from_log(broker)
+
+    async def refuse_some(self, broker: Broker, messages: Sequence[Message]) -> None:
+        """Each is given to the server without its fields, once: it refuses that one."""
+        assert isinstance(broker, RedisBroker)
+        publish, refused = broker._scripts["publish"], {message.id for message in messages}
+
+        async def maimed(keys: Sequence[str], args: Sequence[Any]) -> Any:
+            said, at = list(args[:2]), 2
+            while at < len(args):
+                end = at + 3 + args[at + 2]
+                known = args[at + 4] in refused
+                refused.discard(args[at + 4])
+                said += [*args[at : at + 2], 0] if known else args[at:end]
+                at = end
+            return await publish(keys=keys, args=said)
+
+        broker._scripts["publish"] = maimed
 
 
 @asynccontextmanager

@@ -26,15 +26,28 @@ ALL = Subscription("g", ("t",))
 
 
 class TestConformance(BrokerSuite):
+    connections = 100
+    shaken = (0.0, 0.0)
+
     @pytest.fixture(autouse=True)
     def _settings(self, tmp_path: Path, vanish: Callable[[Broker], None]) -> None:
         self.path, self.vanish = tmp_path / "broker.db", vanish
+        self.made: list[SqliteBroker] = []
 
     async def make(self, world: World) -> Broker:
-        return open_broker(f"sqlite:///{self.path}?synchronous=normal", world)
+        broker = open_broker(f"sqlite:///{self.path}?synchronous=normal", world)
+        assert isinstance(broker, SqliteBroker)
+        self.made.append(broker)
+        return broker
 
     async def die(self, broker: Broker) -> None:
         self.vanish(broker)
+
+    async def restart(self) -> None:
+        """There is no server: everybody who has the file open vanishes."""
+        for broker in self.made:
+            self.vanish(broker)
+            broker._file.close()
 
 
 def messages(count: int, *, mark: str = "m") -> list[Message]:

@@ -131,17 +131,21 @@ class Project:
                     receipt = await app.send(module.PlaceOrder(order_id=order_id, email="me@home.example"))
                     ids.append(receipt.correlation_id)
                     await (ear.failure.wait() if order_id.startswith("poor") else app.idle())
+                if not order_ids:
+                    await app.idle()
                 return ids
 
         return asyncio.run(scenario())
 
 
-def publish(*bodies: dict[str, object] | bytes, broker: str = "sqlite:///.farandole/broker.db") -> None:
+def publish(
+    *bodies: dict[str, object] | bytes, broker: str = "sqlite:///.farandole/broker.db", topic: str = "shop.orders"
+) -> None:
     """Put into the log what foreign producers might."""
     world = World()
     messages = [
         Message(
-            "shop.orders",
+            topic,
             "k",
             str(index),
             "",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,16 @@ class TestInAFile(StoreSuite):
     async def make(self, world: World) -> Store:
         return open_store(f"sqlite:///{self.path}?synchronous=off", world, tables=self.tables)
 
+    async def conflict(self, store: Store, step: Callable[[], Awaitable[None]]) -> None:
+        """SQLite has one writer: another process holds the lock for too long."""
+        other = sqlite3.connect(self.path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        try:
+            await step()
+        finally:
+            other.execute("COMMIT")
+            other.close()
+
 
 class TestInMemory(StoreSuite):
     store: Store | None = None
@@ -31,3 +43,4 @@ class TestInMemory(StoreSuite):
         return self.store
 
     test_a_death_at_any_point_leaves_all_or_nothing = None  # nothing outlives what was in memory
+    test_a_death_in_an_edit_leaves_the_new_body_and_the_old_one_or_neither = None

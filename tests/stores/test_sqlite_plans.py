@@ -6,7 +6,7 @@ from farandole.stores.base import DeadFilter
 from farandole.stores.sqlite import inbox, outbox
 
 SMALL = {"json_each", "wanted", "r", "reactions", "CONSTANT", "farandole_outbox_leases", "value", "min"}
-FIRST_ROWS = {"oldest", "page"}  # in the order of the table, with a LIMIT
+FIRST_ROWS = {"oldest", "page", "edits"}  # in the order of the table, with a LIMIT, but for edits, which people read
 FOR_PEOPLE = {"status"}  # counts, over indexes
 
 

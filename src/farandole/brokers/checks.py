@@ -10,7 +10,7 @@ from farandole.brokers.base import PublishResult, Subscription
 from farandole.errors import ConfigurationError
 from farandole.model.envelope import Message
 
-__all__ = ["DEFAULT_PARTITIONS", "check_subscription", "parse_url", "partition_count", "retention_seconds", "too_large"]
+__all__ = ["DEFAULT_PARTITIONS", "check_subscription", "parse_url", "partition_count", "refused", "retention_seconds"]
 
 DEFAULT_PARTITIONS = 12
 _MOST_PARTITIONS = 1024
@@ -90,7 +90,13 @@ def check_subscription(subscription: Subscription) -> None:
         raise ConfigurationError(f'{subscription}: start= is "beginning", "end", an offset or an aware datetime')
 
 
-def too_large(message: Message, largest: int) -> PublishResult | None:
-    """The refusal of a message whose body is larger than a broker takes; None where it fits."""
+def refused(message: Message, largest: int) -> PublishResult | None:
+    """Why no broker, or not this one, can ever take a message: its text is no Unicode, or its body too large. None where it can."""
+    text = message.topic + message.key + message.id + message.type
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return PublishResult(f"{message.id!a}: topic, key, id or type is no Unicode text (a lone surrogate)", permanent=True)
     size = len(message.body)
     return PublishResult(f"{message.id}: {size} bytes; this broker takes {largest}", permanent=True) if size > largest else None

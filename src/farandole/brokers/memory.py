@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from farandole.brokers.base import Broker, Capabilities, Consumer, Delivery, PublishResult, Subscription
-from farandole.brokers.checks import DEFAULT_PARTITIONS, check_subscription, parse_url, partition_count, too_large
+from farandole.brokers.checks import DEFAULT_PARTITIONS, check_subscription, parse_url, partition_count, refused
 from farandole.brokers.log import Log, Member
 from farandole.errors import BrokerClosed, ConfigurationError
 from farandole.model.envelope import Message
@@ -57,10 +57,8 @@ class MemoryBroker:
         self._check()
         self._world.point("broker.publish:before")
         largest = self.capabilities.max_bytes
-        results, fits = [_PUBLISHED] * len(batch), batch
-        if any(len(message.body) > largest for message in batch):
-            results = [too_large(message, largest) or _PUBLISHED for message in batch]
-            fits = [message for message, result in zip(batch, results) if result.error is None]
+        results = [refused(message, largest) or _PUBLISHED for message in batch]
+        fits = [message for message, result in zip(batch, results, strict=True) if result is _PUBLISHED]
         self._log.append(fits, self._world.time())
         self._world.point("broker.publish:after")
         return results

@@ -1,26 +1,23 @@
 """NATS JetStream: a stream per topic, a subject per partition, and small records for groups in a key-value bucket.
 
-Subjects are read by position, ahead of who asks (see `nats_feed`). A member writes how far it is into one record of its own, one
-write per batch. Who takes a partition over reads the record of the one who had it: so what a late member still writes is read by nobody.
+Subjects are read by position, ahead of who asks (see `nats_feed`); `nats_records` knows the groups.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
-import msgspec
-
 from farandole.brokers.base import Broker, Capabilities, Delivery, PublishResult
-from farandole.brokers.checks import partition_count, retention_seconds, too_large
+from farandole.brokers.checks import partition_count, refused, retention_seconds
 from farandole.brokers.cloudevents import MODES
-from farandole.brokers.members import Group
 from farandole.brokers.nats_feed import HEADERS, Feeds, escaped
-from farandole.brokers.shared import Key, LogBroker, LogConsumer, Mark
+from farandole.brokers.nats_records import GroupRecords
+from farandole.brokers.shared import Key, LogConsumer
 from farandole.errors import BrokerError, ConfigurationError
 from farandole.model.envelope import Message
 from farandole.model.wire import partition_of
@@ -34,13 +31,6 @@ _PATIENCE = 5.0
 """Seconds that the server has for an answer."""
 _HEAD = 8192
 """Bytes of a message that are left for its headers."""
-
-
-class _Hand(msgspec.Struct, frozen=True):
-    """Who has a partition (nobody: empty), and where it was when it came into his hands, or left them."""
-
-    token: str
-    mark: Mark
 
 
 def connect(url: str, world: World) -> Broker:
@@ -77,7 +67,7 @@ def _hosts(netloc: str) -> list[str]:
     return [f"{login}{at}{host}" for host in hosts.split(",")]
 
 
-class NatsBroker(LogBroker):
+class NatsBroker(GroupRecords):
     """See `connect`."""
 
     def __init__(
@@ -94,11 +84,9 @@ class NatsBroker(LogBroker):
         self._replicas = int(ours.get("replicas", "1"))
         self._mode = ours.get("mode", MODES[0])
         self._options = options
-        self._records: Any = None
         self._streams: set[str] = set()
         self._feeds: dict[LogConsumer, Feeds] = {}
-        self._own: dict[tuple[str, str], dict[Key, Mark]] = {}
-        self._acks: dict[bytes | str, asyncio.Future[Any]] = {}
+        self._acks: dict[str, asyncio.Future[Any]] = {}
         self._inbox = ""
         self._number = 0
         self._telling: set[asyncio.Task[None]] = set()
@@ -166,7 +154,7 @@ class NatsBroker(LogBroker):
             self._records = await self.jetstream.key_value(bucket)
         except BucketNotFoundError:
             self._records = await self.jetstream.create_key_value(bucket=bucket, history=1, replicas=self._replicas)
-        await self._create("partitions", str(self._wanted or 12).encode())
+        await self.create("partitions", str(self._wanted or 12).encode())
         self.partitions = int((await self._records.get("partitions")).value)
         if self._wanted not in (None, self.partitions):
             raise ConfigurationError(
@@ -237,58 +225,73 @@ class NatsBroker(LogBroker):
             self._streams.add(name)
         return name
 
+    async def look(self, topic: str) -> tuple[str, int]:
+        """When the stream of a topic was made, and its last position; made anew where somebody deleted it."""
+        from nats.js.errors import NotFoundError
+
+        name = await self.stream(topic)
+        try:
+            info = await self.ask("stream info", self.jetstream.stream_info(name))
+        except NotFoundError:
+            self._streams.discard(name)
+            name = await self.stream(topic)
+            info = await self.ask("stream info", self.jetstream.stream_info(name))
+        return str(info.created), int(info.state.last_seq)
+
     # ---- publishing
 
     async def send(self, batch: Sequence[Message]) -> Sequence[PublishResult]:
+        """In waves with at most one message of each key, so that none follows one which the server did not take: a stream that is full, or
+        changes its leader, refuses one and takes the next.
+        """
         results: list[PublishResult] = [_PUBLISHED] * len(batch)
-        waiting: list[tuple[int, asyncio.Future[Any], str]] = []
-        names = {topic: await self.stream(topic) for topic in {message.topic for message in batch}}
+        lines: dict[tuple[str, str], list[int]] = {}
+        for index, message in enumerate(batch):
+            refusal = refused(message, self.capabilities.max_bytes)
+            if refusal is None:
+                lines.setdefault((message.topic, message.key), []).append(index)
+            else:
+                results[index] = refusal
+        names = {topic: await self.stream(topic) for topic in {topic for topic, _ in lines}}
         if not self.client.is_connected:
             raise BrokerError(f"{self.name} is away; nothing was published")
-        loop, publish, largest = asyncio.get_running_loop(), self.client.publish, self.capabilities.max_bytes
-        for index, message in enumerate(batch):
-            refusal = too_large(message, largest)
-            if refusal is not None:
-                results[index] = refusal
-                continue
+        turn = 0
+        while lines:
+            await self._send_wave(batch, [line[turn] for line in lines.values()], names, results)
+            for line in lines.values():
+                if results[line[turn]].error and not results[line[turn]].permanent:
+                    for behind in line[turn + 1 :]:
+                        results[behind] = PublishResult(f"{self.name}: an earlier message of its key failed")
+                    del line[turn + 1 :]
+            turn += 1
+            lines = {key: line for key, line in lines.items() if len(line) > turn}
+        return results
+
+    async def _send_wave(
+        self, batch: Sequence[Message], wave: Sequence[int], names: Mapping[str, str], results: list[PublishResult]
+    ) -> None:
+        """Publish these at once, and wait until the server confirmed or refused each."""
+        loop, publish = asyncio.get_running_loop(), self.client.publish
+        waiting: dict[str, asyncio.Future[Any]] = {}
+        for index in wave:
+            message = batch[index]
             headers, body = HEADERS.write(message, self._mode)
             headers["Nats-Msg-Id"] = headers.get("farandole-id") or headers["ce-id"]
             self._number += 1
             reply = f"{self._inbox}.{self._number}"
-            self._acks[reply] = answer = loop.create_future()
-            waiting.append((index, answer, reply))
+            self._acks[reply] = waiting[reply] = answer = loop.create_future()
             try:
                 await publish(f"{names[message.topic]}.{partition_of(message.key, self.partitions)}", body, reply, headers)
             except Exception as error:
-                answer.set_exception(error)
-                break
-        await self._confirm(batch, results, waiting)
-        return results
-
-    async def _confirm(
-        self, batch: Sequence[Message], results: list[PublishResult], waiting: Sequence[tuple[int, asyncio.Future[Any], str]]
-    ) -> None:
-        """One connection carries all in order, and the server stores them so: after one that failed since the wire or the disk did, no later
-        one of the batch is stored.
-        """
-        answers = [answer for _, answer, _ in waiting]
-        if answers:
-            await asyncio.wait(answers, timeout=_PATIENCE)
-        done = {index for index, _, _ in waiting}
-        for index, answer, reply in waiting:
+                answer.set_result(str(error) or type(error).__name__)
+        await asyncio.wait(waiting.values(), timeout=_PATIENCE)
+        for index, (reply, answer) in zip(wave, waiting.items(), strict=True):
             self._acks.pop(reply, None)
             if not answer.done():
                 answer.cancel()
                 results[index] = PublishResult(f"{self.name} did not confirm {batch[index].id} in {_PATIENCE:g} s")
-            elif (error := answer.exception()) is not None:
-                results[index] = PublishResult(f"{self.name}: {error}")
-            elif (refused := answer.result()) is not None:
-                results[index] = PublishResult(
-                    f"{self.name} refused {batch[index].id}: {refused}", permanent="exceeds" in refused
-                )
-        for index in range(len(batch)):
-            if index not in done and results[index] is _PUBLISHED:
-                results[index] = PublishResult(f"{self.name}: an earlier message of the batch failed")
+            elif (why := answer.result()) is not None:
+                results[index] = PublishResult(f"{self.name} refused {batch[index].id}: {why}", permanent="exceeds" in why)
 
     async def _acknowledged(self, message: Any) -> None:
         answer = self._acks.pop(message.subject, None)
@@ -309,7 +312,14 @@ class NatsBroker(LogBroker):
         feeds = self._feeds.get(consumer)
         if feeds is None:
             feeds = self._feeds[consumer] = Feeds(self, consumer.bell)
-        return await feeds.read(cursors, limit)
+        found = await feeds.read(cursors, limit)
+        for topic, position in [*feeds.shorter.items()]:
+            keys = consumer.start_over(topic, position)
+            if keys is not None:
+                self.warn(topic)
+                await self.adopt(consumer, keys, position)
+                del feeds.shorter[topic]
+        return found
 
     def forget(self, consumer: LogConsumer, keys: Collection[Key]) -> None:
         feeds = self._feeds.get(consumer)
@@ -342,69 +352,7 @@ class NatsBroker(LogBroker):
         ):
             return pending
 
-    # ---- groups
-
-    async def _get(self, key: str, kind: Any) -> tuple[Any, int]:
-        from nats.js.errors import KeyNotFoundError
-
-        try:
-            entry = await self.ask("get", self._records.get(key))
-        except KeyNotFoundError:
-            return None, 0
-        return msgspec.json.decode(entry.value, type=kind), entry.revision
-
-    async def _create(self, key: str, value: bytes) -> None:
-        from nats.js.errors import KeyWrongLastSequenceError
-
-        with contextlib.suppress(KeyWrongLastSequenceError):
-            await self.ask("create", self._records.create(key, value))
-
-    async def join(self, group: str, starts: Mapping[Key, int]) -> None:
-        await asyncio.gather(
-            *(self._create(_hand(group, key), msgspec.json.encode(_Hand("", Mark(start)))) for key, start in starts.items())
-        )
-
-    async def _hands(self, group: str, keys: Collection[Key]) -> dict[Key, tuple[_Hand, int]]:
-        """Who has what, with the newest marks and the revisions of the records."""
-        found = dict(zip(keys, await asyncio.gather(*(self._get(_hand(group, key), _Hand) for key in keys)), strict=True))
-        tokens = {hand.token for hand, _ in found.values() if hand is not None and hand.token}
-        own = dict(
-            zip(tokens, await asyncio.gather(*(self._get(_own(group, token), dict[str, Mark]) for token in tokens)), strict=True)
-        )
-        hands = {}
-        for key, (hand, revision) in found.items():
-            if hand is None:
-                continue
-            newer = (own[hand.token][0] or {}).get(_name(key)) if hand.token else None
-            hands[key] = (_Hand(hand.token, newer or hand.mark), revision)
-        return hands
-
-    async def marks(self, group: str, keys: Collection[Key]) -> dict[Key, Mark]:
-        return {key: hand.mark for key, (hand, _) in (await self._hands(group, keys)).items()}
-
-    async def take(self, group: str, token: str, keys: Collection[Key]) -> dict[Key, tuple[Mark, int]]:
-        hands = await self._hands(group, keys)
-        found: dict[Key, tuple[Mark, int]] = {}
-
-        async def take(key: Key) -> None:
-            hand, revision = hands[key]
-            mark = msgspec.structs.replace(hand.mark, left=not hand.token)
-            await self._update(_hand(group, key), _Hand(token, msgspec.structs.replace(mark, left=False)), revision)
-            found[key] = (mark, await self._end_of(key))
-
-        await asyncio.gather(*(take(key) for key in hands))
-        self._own.setdefault((group, token), {}).update({key: mark for key, (mark, _) in found.items()})
-        return found
-
-    async def _update(self, name: str, hand: _Hand, revision: int) -> None:
-        from nats.js.errors import KeyWrongLastSequenceError
-
-        try:
-            await self.ask("update", self._records.update(name, msgspec.json.encode(hand), revision))
-        except KeyWrongLastSequenceError as error:
-            raise BrokerError(f"{self.name}: another member took {name!r} at the same time; it is looked at again") from error
-
-    async def _end_of(self, key: Key) -> int:
+    async def end_of(self, key: Key) -> int:
         from nats.js.errors import NotFoundError
 
         stream = await self.stream(key[0])
@@ -413,51 +361,3 @@ class NatsBroker(LogBroker):
         except NotFoundError:
             return 0
         return int(last.seq)
-
-    async def put(self, group: str, token: str, marks: Mapping[Key, Mark]) -> None:
-        own = self._own.setdefault((group, token), {})
-        left = {key: mark for key, mark in marks.items() if mark.left}
-        if left:
-            hands = await self._hands(group, left)
-            await asyncio.gather(
-                *(
-                    self._update(_hand(group, key), _Hand("", left[key]), revision)
-                    for key, (hand, revision) in hands.items()
-                    if hand.token == token
-                )
-            )
-            for key in left:
-                own.pop(key, None)
-        if len(left) < len(marks):
-            own.update({key: mark for key, mark in marks.items() if not mark.left})
-            body = msgspec.json.encode({_name(key): mark for key, mark in own.items()})
-            await self.ask("put", self._records.put(_own(group, token), body))
-
-    async def change(self, group: str, step: Callable[[Group], Group]) -> None:
-        from nats.js.errors import KeyWrongLastSequenceError
-
-        key = f"group.{escaped(group)}"
-        while True:
-            before, revision = await self._get(key, Group)
-            after = msgspec.json.encode(step(before or Group()))
-            try:
-                if revision:
-                    await self.ask("update", self._records.update(key, after, revision))
-                else:
-                    await self.ask("create", self._records.create(key, after))
-            except KeyWrongLastSequenceError:
-                await self.world.sleep(0.01 * self.world.random())
-            else:
-                return
-
-
-def _hand(group: str, key: Key) -> str:
-    return f"hand.{escaped(group)}.{escaped(key[0])}.{key[1]}"
-
-
-def _own(group: str, token: str) -> str:
-    return f"own.{escaped(group)}.{token}"
-
-
-def _name(key: Key) -> str:
-    return f"{key[0]}:{key[1]}"

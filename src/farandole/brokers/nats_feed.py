@@ -141,11 +141,18 @@ class Feeds:
         Whose.
     bell:
         Is rung when something has come.
+
+    Attributes
+    ----------
+    shorter:
+        Topics that are not read, since their stream ends before what the consumer has of it; each with the position to go on from.
     """
 
     def __init__(self, broker: NatsBroker, bell: Bell | None = None) -> None:
         self._broker = broker
         self._bell = bell or Bell()
+        self.shorter: dict[str, int] = {}
+        self._born: dict[str, str] = {}
         self._feeds: dict[str, list[_Feed]] = {}
         self._layout: dict[str, frozenset[int]] = {}
 
@@ -178,10 +185,17 @@ class Feeds:
             ):
                 self._drop(topic)
         for topic, positions in wanted.items():
-            if topic not in self._feeds:
+            if topic not in self._feeds and topic not in self.shorter:
                 await self._open(topic, positions)
 
     async def _open(self, topic: str, positions: Mapping[int, int]) -> None:
+        born, last = await self._broker.look(topic)
+        anew = self._born.setdefault(topic, born) != born
+        if anew or max(positions.values()) > last:
+            self.shorter[topic] = 0 if anew else last
+            self._born[topic] = born
+            self._bell.ring()
+            return
         every = len(positions) == self._broker.partitions
         feeds: list[_Feed] = []
         try:

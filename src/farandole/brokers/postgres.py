@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 import msgspec
 
 from farandole.brokers.base import Broker, Capabilities, Delivery, PublishResult
-from farandole.brokers.checks import partition_count, retention_seconds, too_large
+from farandole.brokers.checks import partition_count, refused, retention_seconds
 from farandole.brokers.members import Group
 from farandole.brokers.shared import Key, LogBroker, LogConsumer, Mark, end
 from farandole.errors import BrokerError, ConfigurationError, NewerDatabase
@@ -212,7 +212,7 @@ class PostgresBroker(LogBroker):
         rows: list[tuple[str, int, str, str, str, bytes]] = []
         for index, message in enumerate(batch):
             topic, key, id, type, body = message.topic, message.key, message.id, message.type, message.body
-            refusal = too_large(message, _LARGEST)
+            refusal = refused(message, _LARGEST)
             if refusal is None and "\0" in topic + key + id + type:
                 refusal = PublishResult(
                     f"{id!a}: topic, key, id or type holds U+0000, which PostgreSQL does not take", permanent=True
@@ -222,10 +222,7 @@ class PostgresBroker(LogBroker):
             else:
                 results[index] = refusal
         if rows:
-            try:
-                await self._do("publish", self._now, *map(list, zip(*rows, strict=True)))
-            except UnicodeEncodeError as error:
-                raise BrokerError(f"{self.name}: a topic, key, id or type is no Unicode text: {error}") from error
+            await self._do("publish", self._now, *map(list, zip(*rows, strict=True)))
             self.tell(" ".join({row[0] for row in rows}))
         return results
 

@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import msgspec
 
 from farandole.brokers.base import Broker, Capabilities, Delivery, PublishResult
-from farandole.brokers.checks import partition_count, retention_seconds, too_large
+from farandole.brokers.checks import partition_count, refused, retention_seconds
 from farandole.brokers.cloudevents import MODES, Headers
 from farandole.brokers.members import Group
 from farandole.brokers.shared import Key, LogBroker, LogConsumer, Mark, end
@@ -187,7 +187,7 @@ class RedisBroker(LogBroker):
         part: list[int] = []
         size, failed = 0, set[tuple[str, str]]()
         for index, message in enumerate(batch):
-            refusal = too_large(message, _LARGEST)
+            refusal = refused(message, _LARGEST)
             if refusal is not None:
                 results[index] = refusal
                 continue

@@ -271,7 +271,7 @@ class LogConsumer:
         self.token = token
         self._broker = broker
         self._world = broker.world
-        self._group = subscription.group
+        self.group = subscription.group
         self._watch = Watch()
         self._holding = Holding()
         self._balancing = asyncio.Lock()
@@ -280,7 +280,7 @@ class LogConsumer:
         self._reading: list[Key] = list(starts)
         self._unwritten: set[Key] = set()  # lanes whose mark the broker does not have yet
         self._turn = 0
-        self._until = float("inf") if self._group is None else 0.0  # when others may take us for dead
+        self._until = float("inf") if self.group is None else 0.0  # when others may take us for dead
         self._returned = self._woken = False
 
     async def fetch(self, limit: int, wait: float) -> Sequence[Delivery]:
@@ -336,7 +336,7 @@ class LogConsumer:
         self.closed = True
         self.wake()
         async with self._balancing:
-            group, owned = self._group, self._holding.owned
+            group, owned = self.group, self._holding.owned
             self._broker.forget(self, list(self._lanes))
             self._reading = []
             if group is None:
@@ -350,7 +350,7 @@ class LogConsumer:
 
     async def balance(self) -> None:
         """Say that we live, and take or give up partitions."""
-        group = self._group
+        group = self.group
         if group is None or self.closed:
             return
         async with self._balancing:
@@ -396,6 +396,16 @@ class LogConsumer:
             broker.others_look()
         elif holding.leaving - self._busy():
             broker._alarm.ring()  # give it up at once
+
+    def start_over(self, topic: str, position: int) -> list[Key] | None:
+        """A log ends before what we have of it: go on from here. Gives its partitions; None, and nothing is done, while some are in hand."""
+        keys = [key for key in self._lanes if key[0] == topic]
+        if any(self._lanes[key].out for key in keys):  # what comes anew has positions that came before
+            return None
+        for key in keys:
+            self._lanes[key], self._ahead[key] = Lane(min(position, self._lanes[key].position)), deque()
+            self._unwritten.discard(key)
+        return keys
 
     async def _next(self, limit: int) -> list[Delivery]:
         """The next messages: those read before, or else what the broker has."""
@@ -449,16 +459,16 @@ class LogConsumer:
 
     async def _write(self) -> None:
         keys, self._unwritten = self._unwritten, set()
-        if keys and self._group is not None:
+        if keys and self.group is not None:
             try:
-                await self._broker.put(self._group, self.token, {key: self._mark(key) for key in keys if key in self._lanes})
+                await self._broker.put(self.group, self.token, {key: self._mark(key) for key in keys if key in self._lanes})
             except BaseException:
                 self._unwritten |= keys
                 raise
 
     async def _write_down(self) -> None:
         """We may have more in hand than others would suspect if we died: say so before handing it out."""
-        if self._group is not None:
+        if self.group is not None:
             deep = {key for key in self._reading if len(self._lanes[key].order) > SUSPECTS}
             if deep:
                 self._unwritten |= deep
@@ -467,10 +477,10 @@ class LogConsumer:
     async def _give(self, partitions: Collection[int]) -> None:
         """Write what the next owners of these partitions must know."""
         keys = [key for key in self._lanes if key[1] in partitions]
-        if keys and self._group is not None:
+        if keys and self.group is not None:
             left = {key: self._lanes[key].left() for key in keys}
             marks = {key: Mark(lane.position, lane.suspects, lane.suspects_end) for key, lane in left.items()}
-            await self._broker.put(self._group, self.token, marks)
+            await self._broker.put(self.group, self.token, marks)
             self._unwritten.difference_update(keys)
 
     def _mark(self, key: Key) -> Mark:

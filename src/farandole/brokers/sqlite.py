@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from farandole.bell import Bell
 from farandole.brokers import sqlite_group as groups
 from farandole.brokers.base import Broker, Capabilities, Consumer, PublishResult, Subscription
-from farandole.brokers.checks import check_subscription, parse_url, partition_count, retention_seconds
+from farandole.brokers.checks import check_subscription, parse_url, partition_count, refused, retention_seconds
 from farandole.brokers.sqlite_consumer import SqliteConsumer
 from farandole.brokers.sqlite_file import BrokerFile
 from farandole.brokers.wakeup import Wakeup
@@ -100,14 +100,11 @@ class SqliteBroker:
         results, rows = [_PUBLISHED] * len(batch), []
         for index, message in enumerate(batch):
             topic, key, id, type, body = message.topic, message.key, message.id, message.type, message.body
-            if len(body) > largest:
-                results[index] = PublishResult(f"{id}: {len(body)} bytes; this broker takes {largest}", permanent=True)
-            elif not _is_text(topic + key + id + type):
-                results[index] = PublishResult(
-                    f"{id!a}: topic, key, id or type is no Unicode text (a lone surrogate)", permanent=True
-                )
-            else:
+            refusal = refused(message, largest)
+            if refusal is None:
                 rows.append((topic, partition_of(key, partitions), key, id, type, now, body))
+            else:
+                results[index] = refusal
         wakeup = self._check()
         if rows:
             await self._file.write(
@@ -200,13 +197,3 @@ class SqliteBroker:
             before = self._world.time() - self._retention
             some = await self._file.write("broker.forget", lambda: groups.forget(self._file, before, SOME), durable=False)
             self._forget_at = now + (0.0 if some == SOME else EVERY)
-
-
-def _is_text(text: str) -> bool:
-    if text.isascii():
-        return True
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

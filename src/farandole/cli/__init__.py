@@ -20,7 +20,7 @@ _COMMANDS = {
     "status": "show outboxes, lags, retries and dead letters",
     "broker": "make ready what services need on their broker",
     "db": "look at the tables of databases, or bring them up to date",
-    "dead": "list, show, retry or discard dead letters",
+    "dead": "list, show, edit, retry or discard dead letters",
     "rehearse": "run the real handlers through many faulty futures",
     "demo": "run the shop example on real or made-up orders",
 }

@@ -1,11 +1,10 @@
-"""Dead letters: events that a reaction gave up on. List, show, retry or discard them."""
+"""Dead letters: events that a reaction gave up on. List, show, edit, retry or discard them."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 
 from cyclopts import Parameter
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -13,58 +12,21 @@ from rich.table import Table
 from rich.text import Text
 
 from farandole.cli import FINDINGS, FINE
+from farandole.cli.edit import edit, edits
+from farandole.cli.letterbox import Found, Which, read
 from farandole.cli.letters import as_json, as_text, group
 from farandole.cli.output import ago, console, plain, print_json
-from farandole.cli.target import Target, find
+from farandole.cli.target import Target
 from farandole.errors import ConfigurationError
 from farandole.model.wire import Wire
-from farandole.stores.base import DeadFilter, InboxRow, Store
+from farandole.stores.base import Edit, InboxRow, Store
 from farandole.world import World
 
 __all__ = ["COMMANDS"]
 
 Change = Callable[[Store, list[InboxRow]], Awaitable[int]]
+SHOWN = 10  # letters
 _CHUNK = 100  # rows per transaction: progress is seen, and running services get the write lock in between
-
-
-@Parameter(name="*")
-@dataclass(kw_only=True)
-class Which:
-    """Which dead letters, and where they are.
-
-    Parameters
-    ----------
-    service
-        Only of these services; may be repeated.
-    reaction
-        Only of this reaction, such as payments.charge.
-    error
-        Only with this exception, such as TimeoutError.
-    place
-        Only raised here: the end of it is enough, such as payments.py:42.
-    id
-        Only this event.
-    text
-        Only with this text in the reason or the event.
-    app
-        The choreography, as module:variable; it may come from the configuration.
-    database
-        The URL of a service's database, with {service} for its name.
-    """
-
-    service: list[str] | None = None
-    reaction: str | None = None
-    error: str | None = None
-    place: str | None = None
-    id: str | None = None
-    text: str | None = None
-    app: str | None = None
-    database: str | None = None
-
-    @property
-    def narrows(self) -> bool:
-        """Whether there is any condition."""
-        return any((self.service, self.reaction, self.error, self.place, self.id, self.text))
 
 
 @Parameter(name="*")
@@ -87,19 +49,6 @@ class How:
     json: bool = False
 
 
-def _read(which: Which, *, exhausted: bool = False) -> tuple[Target, list[tuple[str, InboxRow]]]:
-    """The dead letters, each with its service; `exhausted`: also what an exhausted handler has closed."""
-    target = find(which.app, which.service, None, which.database)
-    wanted = DeadFilter(reaction=which.reaction, id=which.id, error=which.error, text=which.text, exhausted=exhausted)
-
-    async def read() -> list[tuple[str, InboxRow]]:
-        async with target.stores(World()) as stores:
-            return [(service, row) for service, store in stores.items() for row in await store.dead(wanted)]
-
-    found = asyncio.run(read())
-    return target, [(service, row) for service, row in found if (row.place or "").endswith(which.place or "")]
-
-
 def list_(which: Which | None = None, *, exhausted: bool = False, json: bool = False) -> int:
     """List dead letters, grouped by reaction, exception and place.
 
@@ -110,7 +59,7 @@ def list_(which: Which | None = None, *, exhausted: bool = False, json: bool = F
     json
         Print JSON.
     """
-    _, rows = _read(which or Which(), exhausted=exhausted)
+    _, rows = read(which or Which(), exhausted=exhausted)
     groups = group(rows)
     if json:
         print_json({"dead": len(rows), "groups": groups})
@@ -137,10 +86,10 @@ def list_(which: Which | None = None, *, exhausted: bool = False, json: bool = F
     return FINE
 
 
-def show(
-    id: str | None = None, /, which: Which | None = None, *, exhausted: bool = False, limit: int = 10, json: bool = False
-) -> int:
-    """Show dead letters in full: the event, the reason, the place. Sensitive fields are blotted out.
+def show(id: str | None = None, /, which: Which | None = None, *, exhausted: bool = False, json: bool = False) -> int:
+    """Show dead letters in full: the event, the reason, the place; ten, unless --limit says another number.
+
+    Sensitive fields are blotted out.
 
     Parameters
     ----------
@@ -148,22 +97,31 @@ def show(
         Only this event.
     exhausted
         Also events that an `exhausted` handler has closed.
-    limit
-        How many at most; 10 if left out.
     json
         Print JSON.
     """
     which = which or Which()
-    which.id = id or which.id
-    target, rows = _read(which, exhausted=exhausted)
-    rows = rows[:limit]
+    which.id, which.limit = id or which.id, which.limit or SHOWN
+    target, rows = read(which, exhausted=exhausted)
     wire = Wire(target.choreography)
+    told = [
+        as_json(service, row, wire, changes)
+        for (service, row), changes in zip(rows, asyncio.run(_edits(target, rows)), strict=True)
+    ]
     if json:
-        print_json([as_json(service, row, wire) for service, row in rows])
+        print_json(told)
     else:
-        for service, row in rows:
-            console().print(as_text(service, row, wire), end="\n\n")
-    return _found(rows)
+        for letter in told:
+            console().print(as_text(letter), end="\n\n")
+    if not rows:
+        console(stderr=True).print("no dead letter matches")
+    return FINE if rows else FINDINGS
+
+
+async def _edits(target: Target, rows: Found) -> list[list[Edit]]:
+    """What was changed in each of these by hand."""
+    async with target.stores(World(), {service for service, _ in rows}) as stores:
+        return [[one for one in await stores[service].edits(row.id) if one.reaction == row.reaction] for service, row in rows]
 
 
 def retry(id: str | None = None, /, which: Which | None = None, how: How | None = None, *, force: bool = False) -> int:
@@ -212,7 +170,7 @@ def _change(
             if how.all
             else f"dead {verb}: which ones? Give an id or a filter such as --reaction payments.charge, or --all"
         )
-    target, found = _read(which, exhausted=exhausted)
+    target, found = read(which, exhausted=exhausted)
     changed = 0 if how.dry_run or not found else asyncio.run(_in_chunks(verb, target, found, change))
     if how.json:
         ids = [row.id for _, row in found]
@@ -226,7 +184,7 @@ def _change(
     return FINE if found and (how.dry_run or changed == len(found)) else FINDINGS
 
 
-async def _in_chunks(verb: str, target: Target, found: list[tuple[str, InboxRow]], change: Change) -> int:
+async def _in_chunks(verb: str, target: Target, found: Found, change: Change) -> int:
     rows: dict[str, list[InboxRow]] = {}
     for service, row in found:
         rows.setdefault(service, []).append(row)
@@ -245,10 +203,4 @@ async def _in_chunks(verb: str, target: Target, found: list[tuple[str, InboxRow]
     return changed
 
 
-def _found(rows: list[Any]) -> int:
-    if not rows:
-        console(stderr=True).print("no dead letter matches")
-    return FINE if rows else FINDINGS
-
-
-COMMANDS = {"list": list_, "show": show, "retry": retry, "discard": discard}
+COMMANDS = {"list": list_, "show": show, "edit": edit, "edits": edits, "retry": retry, "discard": discard}

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any
 
 from rich.text import Text
 
-from farandole.cli.output import data_of, envelope_of, plain
+from farandole.cli.output import data_of, envelope_of, moment, plain
 from farandole.model.wire import Wire
-from farandole.stores.base import InboxRow
+from farandole.stores.base import Edit, InboxRow
 
 __all__ = ["as_json", "as_text", "group"]
 
@@ -39,8 +38,8 @@ def group(rows: Iterable[tuple[str, InboxRow]]) -> list[dict[str, Any]]:
     return sorted(found, key=lambda entry: -entry["count"])
 
 
-def as_json(service: str, row: InboxRow, wire: Wire) -> dict[str, Any]:
-    """One dead letter; `event` is None where the bytes are no CloudEvent, `data` where its type is unknown here."""
+def as_json(service: str, row: InboxRow, wire: Wire, edits: Iterable[Edit]) -> dict[str, Any]:
+    """One dead letter, and how it was changed; `event` is None where the bytes are no CloudEvent, `data` where its type is unknown here."""
     envelope = envelope_of(row.body)
     event: dict[str, Any] | None = None
     if envelope is not None:
@@ -55,32 +54,35 @@ def as_json(service: str, row: InboxRow, wire: Wire) -> dict[str, Any]:
         "topic": row.topic,
         "state": row.state,
         "attempts": row.attempts,
-        "died": datetime.fromtimestamp(row.handled_at, UTC).isoformat(),
+        "died": moment(row.handled_at),
         "holds_key": row.blocks,
         "error": row.error,
         "reason": row.reason,
         "place": row.place,
         "event": event,
         "bytes": len(row.body),
+        "edits": [{"at": moment(edit.at), "who": edit.who, "why": edit.why} for edit in edits],
     }
 
 
-def as_text(service: str, row: InboxRow, wire: Wire) -> Text:
-    """One dead letter, one line for each thing known."""
-    told = as_json(service, row, wire)
-    event = told.pop("event")
+def as_text(told: dict[str, Any]) -> Text:
+    """One dead letter as `as_json` tells it, one line for each thing known."""
+    event = told["event"]
     text = Text()
-    text.append(f"{plain(row.id)}", style="bold")
-    text.append(f"  {plain(row.reaction)}  ", style="bold red")
+    text.append(f"{plain(told['id'])}", style="bold")
+    text.append(f"  {plain(told['reaction'])}  ", style="bold red")
     for name, value in told.items():
-        if name not in ("id", "reaction") and value is not None:
+        if name not in ("id", "reaction", "event", "edits") and value is not None:
             text.append(f"\n  {name}: {plain(value)}")
+    for edit in told["edits"]:
+        text.append(f"\n  edited: {edit['at']} by {plain(edit['who'])}: {plain(edit['why'])}")
     if event is None:
         text.append("\n  event: these bytes are no CloudEvent; not shown", style="yellow")
         return text
-    data = event.pop("data")
+    data = event["data"]
     for name, value in event.items():
-        text.append(f"\n  event.{name}: {plain(value)}", style="dim")
+        if name != "data":
+            text.append(f"\n  event.{name}: {plain(value)}", style="dim")
     if data is None:
         text.append("\n  event.data: of an unknown or unreadable type; not shown", style="yellow")
     for name, value in (data or {}).items():

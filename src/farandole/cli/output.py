@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ from farandole.model.envelope import Envelope, decode
 from farandole.model.event import redacted
 from farandole.model.wire import Wire
 
-__all__ = ["ago", "console", "data_of", "envelope_of", "plain", "print_json"]
+__all__ = ["ago", "console", "data_of", "envelope_of", "moment", "plain", "print_json"]
 
 _WIDE = 1000  # columns when the output is no terminal: a pipe has no edge
 
@@ -47,6 +48,11 @@ def ago(seconds: float | None) -> str:
         if seconds >= size * 2:
             return f"{seconds / size:.1f} {unit}"
     return f"{seconds:.1f} s"
+
+
+def moment(seconds: float) -> str:
+    """A time in UTC, of seconds since 1970."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
 def envelope_of(body: bytes) -> Envelope | None:

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import msgspec
 
 from farandole.brokers.base import Consumer, Delivery, PublishResult, Subscription
-from farandole.brokers.checks import check_subscription, too_large
+from farandole.brokers.checks import check_subscription, refused
 from farandole.brokers.lane import by_lane
 from farandole.brokers.memory import MemoryConsumer
 from farandole.errors import BrokerClosed, BrokerError, ConfigurationError
@@ -77,7 +77,7 @@ class SimulatedBroker:
         stored: list[Message] = []
         broken: set[tuple[str, str]] = set()
         for message in batch:
-            result = too_large(message, self.capabilities.max_bytes)
+            result = refused(message, self.capabilities.max_bytes)
             if result is None and (message.topic, message.key) in broken:
                 result = PublishResult("not tried: one before it of the same key failed")
             elif result is None and (partial := self.strike("partial")):

@@ -136,6 +136,8 @@ class Batch:
             try:
                 return await self._attempts(works, dead)
             except StoreBusy as error:
+                if error.waited:
+                    raise
                 self._signals.trouble("batch", error)
         return await self._attempts(works, dead)
 

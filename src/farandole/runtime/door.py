@@ -176,8 +176,9 @@ class Door:
         for _ in range(COLLISIONS):
             try:
                 return await self._once(some)
-            except StoreBusy:
-                continue
+            except StoreBusy as error:
+                if error.waited:
+                    raise
         return await self._once(some)
 
     async def _once(self, some: Sequence[_Pending]) -> list[tuple[_Pending, Receipt | None]]:

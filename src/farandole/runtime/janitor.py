@@ -10,7 +10,12 @@ from farandole.world import World
 __all__ = ["Janitor"]
 
 EVERY = 60.0
-SOME = 1000
+SOME = 200
+"""So many rows are deleted in one step. On SQLite nobody else writes meanwhile, and the loop stands still: a few milliseconds."""
+REST = 3.0
+"""It rests so much longer than it worked, so that others have the database most of the time."""
+BREATH = 0.01
+"""Its shortest rest, in seconds."""
 
 
 class Janitor:
@@ -28,7 +33,14 @@ class Janitor:
         while True:
             await self._world.sleep(EVERY * (0.5 + self._world.random()))
             try:
-                while await self._store.purge(self._window, SOME) == SOME:
-                    await self._world.sleep(0.01)  # others have work to do, too
+                await self.clean()
             except StoreError as error:
                 self._signals.trouble(f"{self._service} janitor", error)
+
+    async def clean(self) -> None:
+        """Forget all that is old, in small steps."""
+        deleted = SOME
+        while deleted == SOME:
+            began = self._world.monotonic()
+            deleted = await self._store.purge(self._window, SOME)
+            await self._world.sleep(max(BREATH, REST * (self._world.monotonic() - began)))

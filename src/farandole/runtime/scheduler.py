@@ -76,6 +76,7 @@ class Scheduler:
         )
         self._together = tuple(name for name in self.names if name not in self._alone)
         self._running: dict[asyncio.Task[None], InboxRow] = {}
+        self._kept_out: Sequence[InboxRow] = ()
         self._stopping = False
         self._trouble = 0
         self.bell = Bell()
@@ -125,6 +126,9 @@ class Scheduler:
 
     async def _step(self) -> int:
         """Take and run what is due; give how many rows were taken."""
+        if self._kept_out:
+            await self._store.give_back(self._kept_out)
+            self._kept_out = ()
         due = await self._store.next_due(self.names)
         if due is None or due > 0:
             return 0
@@ -142,12 +146,18 @@ class Scheduler:
     # ---- local -----------------------------------------------------------------------------------------------------------
 
     async def _run_together(self, rows: Sequence[InboxRow]) -> None:
-        """Local reactions: one transaction, a savepoint each. Where it breaks, their leases run out, and each comes alone."""
+        """Local reactions: one transaction, a savepoint each. Where it breaks, their leases run out, and each comes alone.
+
+        Where the database does not even let it begin, that is not theirs: they go back uncounted, once it does.
+        """
         failures: list[tuple[InboxRow, Verdict]] = []
         out: list[Message] = []
         try:
             await self._run_in_savepoints(rows, out, failures)
         except StoreError as error:
+            if isinstance(error, StoreBusy) and error.waited:
+                self._kept_out = rows
+                raise
             if len(rows) > 1:
                 raise
             await self._settle_failure(rows[0], Failure(error))
@@ -304,7 +314,7 @@ class Scheduler:
 
     async def _abandon(self) -> None:
         """Stopped while handlers run: cancel them, and give their rows back uncounted."""
-        rows = list(self._running.values())
+        rows = [*self._running.values(), *self._kept_out]
         tasks = list(self._running)
         for task in tasks:
             task.cancel()

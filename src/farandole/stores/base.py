@@ -18,7 +18,7 @@ import msgspec
 from farandole.errors import StoreBusy
 from farandole.model.envelope import Message
 
-__all__ = ["DeadFilter", "InboxRow", "LateTransaction", "OutboxRow", "Store", "StoreStatus", "Transaction", "Verdict"]
+__all__ = ["DeadFilter", "Edit", "InboxRow", "LateTransaction", "OutboxRow", "Store", "StoreStatus", "Transaction", "Verdict"]
 
 
 class InboxRow(msgspec.Struct, kw_only=True):
@@ -111,17 +111,52 @@ class StoreStatus(msgspec.Struct, frozen=True):
 
 
 class DeadFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which dead letters: all conditions must hold; None is no condition. `text` is looked for in reason and body.
+    """Which dead letters: all conditions must hold; None is no condition.
 
-    `exhausted`: also those events that were closed by their exhausted handler (see `Store.retry_dead`).
+    Attributes
+    ----------
+    reaction, id, key, error, place:
+        Exactly these.
+    text:
+        Looked for in reason and body.
+    since, until:
+        When they died, in seconds since 1970: at the first moment or later, before the second.
+    exhausted:
+        Also those events that were closed by their exhausted handler (see `Store.retry_dead`).
     """
 
     reaction: str | None = None
     id: str | None = None
+    key: str | None = None
     error: str | None = None
     place: str | None = None
     text: str | None = None
+    since: float | None = None
+    until: float | None = None
     exhausted: bool = False
+
+
+class Edit(msgspec.Struct, frozen=True, kw_only=True):
+    """A dead letter was changed by hand.
+
+    Attributes
+    ----------
+    reaction, id:
+        Whose it was.
+    at:
+        When, in seconds since 1970.
+    who, why:
+        As they were given.
+    body:
+        The bytes that it had before.
+    """
+
+    reaction: str
+    id: str
+    at: float
+    who: str
+    why: str
+    body: bytes
 
 
 class Transaction(Protocol):
@@ -264,7 +299,10 @@ class Store(Protocol):
         ...
 
     async def purge(self, older_than: float, limit: int) -> int:
-        """Delete up to `limit` settled rows older than so many seconds; give how many. Never parked or dead ones."""
+        """Delete up to `limit` settled rows older than so many seconds; give how many. Never parked or dead ones.
+
+        What was kept of edits goes once they are as old, and their rows are gone.
+        """
         ...
 
     async def status(self) -> StoreStatus: ...
@@ -274,6 +312,17 @@ class Store(Protocol):
         ...
 
     async def dead(self, which: DeadFilter, limit: int | None = None) -> list[InboxRow]: ...
+
+    async def edit_dead(self, row: InboxRow, body: bytes, *, who: str, why: str) -> bool:
+        """Give a dead row another body; the one that it had is kept with who and why, see `edits`.
+
+        False: nothing was changed, since it is dead no more, or its body is another than `row.body` by now.
+        """
+        ...
+
+    async def edits(self, id: str | None = None) -> list[Edit]:
+        """What was changed by hand, of one event or of all, in the order of the changes."""
+        ...
 
     async def retry_dead(self, rows: Sequence[InboxRow], *, force: bool = False) -> int:
         """Make dead rows due again, attempts from zero; exhausted ones only with `force`. `(relay)` rows return to the outbox."""

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from farandole.process import is_dead, process_name
-from farandole.stores.base import InboxRow
+from farandole.stores.base import DeadFilter, Edit, InboxRow
 
-__all__ = ["BUCKETS", "KEPT", "RELAY", "SETTLED", "inbox_row", "is_orphaned", "named", "share_of"]
+__all__ = ["BUCKETS", "KEPT", "RELAY", "SETTLED", "conditions", "edit_row", "inbox_row", "is_orphaned", "named", "share_of"]
 
 BUCKETS = 64
 """Messages of one key share a bucket; a bucket has one relay at a time, so that they stay in order."""
@@ -40,6 +40,18 @@ def inbox_row(values: Sequence[Any]) -> InboxRow:
         due=None if due is None else due / 1000, blocks=bool(blocks), reason=reason, place=place, error=error, token=token,
         seq=seq, handled_at=handled_at / 1000,
     )  # fmt: skip
+
+
+def edit_row(values: Sequence[Any]) -> Edit:
+    """An `Edit` of the columns that statements select."""
+    reaction, id_, at, who, why, body = values
+    return Edit(reaction=reaction, id=id_, at=at / 1000, who=who, why=why, body=body)
+
+
+def conditions(which: DeadFilter) -> tuple[Any, ...]:
+    """The parameters of the statement `dead`, but for its limit."""
+    since, until = (None if moment is None else round(moment * 1000) for moment in (which.since, which.until))
+    return which.reaction, which.id, which.key, which.error, which.place, which.text, since, until, which.exhausted
 
 
 def share_of(mine: Sequence[int], others: Sequence[Sequence[int]]) -> list[int]:

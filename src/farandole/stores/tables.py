@@ -81,5 +81,16 @@ def metadata(schema: str | None = None) -> MetaData:
         Column("buckets", ARRAY(SmallInteger), nullable=False),
         Column("expires", BigInteger, nullable=False),
     )
+    edits = Table(
+        "farandole_edits",
+        tables,
+        Column("number", BigInteger, Identity(), primary_key=True),
+        *(Column(name, plain, nullable=False) for name in ("reaction", "id")),
+        Column("at", BigInteger, nullable=False),
+        *(Column(name, Text, nullable=False) for name in ("who", "why")),
+        Column("body", LargeBinary, nullable=False),
+    )
+    Index("farandole_edits_id", edits.c.id)
+    Index("farandole_edits_at", edits.c.at)
     Table("farandole_schema", tables, Column("version", Integer, nullable=False))
     return tables

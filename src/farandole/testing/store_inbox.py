@@ -49,6 +49,27 @@ class InboxCases(StoreCases):
             found = await asyncio.gather(work(stores[0], 0), work(stores[1], 5), work(stores[0], 15))
             assert Counter(mark for got in found for mark in got) == Counter((R, str(i)) for i in range(65))
 
+    async def test_workers_with_one_batch_in_opposite_orders_do_not_lock_each_other_out(self) -> None:
+        async with self.stores(2) as stores:
+
+            async def work(store: Store, marks: list[tuple[str, str]]) -> list[tuple[str, str]]:
+                async with store.begin() as transaction:
+                    new = list(await transaction.claim(marks))
+                    await self.world.sleep(0.01)
+                    await transaction.emit([message(id, key=id) for _, id in new])
+                    await transaction.park([row(id, key=id) for _, id in new if id.endswith("7")])
+                return new
+
+            for n in range(10):
+                marks = [(R, f"{n}-{i}") for i in range(20)]
+                found = await asyncio.gather(
+                    work(stores[0], marks), work(stores[1], marks[::-1]), work(stores[0], [*marks[10:], *marks[:10]])
+                )
+                assert Counter(mark for new in found for mark in new) == Counter(marks)
+            assert sorted(r.message.id for r in await stores[0].outbox(range(64), 1000)) == sorted(
+                f"{n}-{i}" for n in range(10) for i in range(20)
+            )
+
     async def test_an_event_known_in_any_state_drops_out(self) -> None:
         async with self.stores(1) as (store,):
             await put(store, *(row(state, key=state) for state in ("done", "skipped", "exhausted", "dead", "claimed", "parked")))
@@ -80,6 +101,44 @@ class InboxCases(StoreCases):
                 await settle(store, taken, Verdict("done"))
             assert seen == [("1", 2, row("1").body), ("2", 1, row("2").body), ("3", 1, row("3").body)]
             async with store.begin() as transaction:
+                assert await transaction.blocked([R]) == {}
+
+    async def test_what_was_parked_by_two_workers_is_released_in_order_by_two(self) -> None:
+        """Heads fail, claims are given back, and later events park behind, all at once."""
+        async with self.stores(2) as stores:
+            done: dict[str, list[str]] = {}
+            fails: Counter[str] = Counter()
+            sent = {key: [f"{key}{n}" for n in range(12)] for key in "abcd"}
+
+            async def arrive() -> None:
+                for n in range(12):
+                    async with stores[n % 2].begin() as transaction:
+                        new = await transaction.claim([(R, f"{key}{n}") for key in sent])
+                        waits = await transaction.blocked([R])
+                        heads = [(R, key) not in waits for _, key in ((id, id[0]) for _, id in sorted(new))]
+                        due = [self.world.time() if head else None for head in heads]
+                        await transaction.park([row(id, key=id[0], due=at) for (_, id), at in zip(sorted(new), due, strict=True)])
+                    await self.world.sleep(self.world.random())
+
+            async def work(store: Store) -> None:
+                for _ in range(1000):
+                    if sum(map(len, done.values())) == 48:
+                        return
+                    taken = await store.take([R], 3, 30.0)
+                    await self.world.sleep(0.1 + self.world.random() / 2)
+                    for r in taken:
+                        fails[r.id] += 1
+                        if fails[r.id] == 1 and r.id[-1] in "05":
+                            await settle(store, r, Verdict("parked", due=self.world.time() + 2, blocks=True, reason="no"))
+                        elif fails[r.id] == 1 and r.id[-1] in "38":
+                            await store.give_back([r])
+                        else:
+                            done.setdefault(r.key, []).append(r.id)
+                            await settle(store, r, Verdict("done"))
+
+            await asyncio.gather(arrive(), *(work(store) for store in (*stores, *stores)))
+            assert done == sent
+            async with stores[0].begin() as transaction:
                 assert await transaction.blocked([R]) == {}
 
     async def test_a_head_that_fails_again_keeps_the_others_waiting(self) -> None:
@@ -284,6 +343,40 @@ class InboxCases(StoreCases):
             while more := await second.purge(100.0, 7):
                 count += more
             assert count == 500
+
+    async def test_many_rows_are_purged_while_workers_go_on(self) -> None:
+        async with self.stores(2) as (first, second):
+            many = self.scaled(20_000, 1000)
+            for begin in range(0, many, 1000):
+                async with first.begin() as transaction:
+                    await transaction.claim([(R, f"old {n}") for n in range(begin, min(many, begin + 1000))])
+            await put(first, row("parked", key="waits"))
+            (waits,) = await first.take([R], 1, 30.0)
+            await settle(first, waits, Verdict("parked", due=self.world.time() + 10 * DAY, blocks=True))
+            await self.world.sleep(DAY + 1)
+            done: list[str] = []
+
+            async def work(name: str) -> None:
+                for n in range(20):
+                    await put(first, *(row(f"{name}{n}-{i}", key=f"{name}{i}") for i in range(3)))
+                    for taken in await first.take([R], 10, 30.0):
+                        await settle(first, taken, Verdict("done"))
+                        done.append(taken.id)
+                    await self.world.sleep(0.1)
+
+            async def clean() -> int:
+                count = 0
+                while some := await second.purge(DAY, 500):
+                    assert some <= 500
+                    count += some
+                    await self.world.sleep(0.01)
+                return count
+
+            _, _, count = await asyncio.gather(work("a"), work("b"), clean())
+            assert count == many
+            assert Counter(done) == Counter(f"{name}{n}-{i}" for name in "ab" for n in range(20) for i in range(3))
+            assert {r.state for r in await first.fates(done)} == {"done"}
+            assert [r.state for r in await first.fates(["parked", "old 0", f"old {many - 1}"])] == ["parked"]
 
     async def test_dead_letters_are_found_by_all_that_is_known_of_them(self) -> None:
         async with self.stores(1) as (store,):

@@ -6,6 +6,7 @@ import asyncio
 
 from farandole.model.envelope import Message
 from farandole.stores.base import DeadFilter, Store
+from farandole.testing.checkers import altered, lost, out_of_order, require, unexpected
 from farandole.testing.store_scene import StoreCases, message
 
 __all__ = ["OutboxCases"]
@@ -78,6 +79,75 @@ class OutboxCases(StoreCases):
             assert len(wire) == 400
             for key in "abcdefghij":
                 assert [m.id for m in wire if m.key == key] == [f"{key}-{n}" for n in range(40)]
+
+    async def test_a_sequence_number_that_commits_late_is_not_skipped(self) -> None:
+        """The first to emit commits last; where writers wait for each other, it commits first after all."""
+        async with self.stores(3) as (slow, quick, relay):
+            emitted, may_commit = asyncio.Event(), asyncio.Event()
+            buckets = await relay.lease_buckets("relay", 1000.0)
+            wire: list[str] = []
+
+            async def first() -> None:
+                async with slow.begin() as transaction:
+                    await transaction.emit([message("late", key="a"), message("later", key="a")])
+                    emitted.set()
+                    await may_commit.wait()
+
+            async def second() -> None:
+                async with quick.begin() as transaction:
+                    await transaction.emit([message("early", key="b")])
+
+            async def publish() -> None:
+                while rows := await relay.outbox(buckets, 1):
+                    wire.extend(r.message.id for r in rows)
+                    await relay.published([r.seq for r in rows])
+
+            one = asyncio.create_task(first())
+            await emitted.wait()
+            two = asyncio.create_task(second())
+            await asyncio.wait([two], timeout=5)
+            overtook = two.done()
+            looking = asyncio.create_task(publish())
+            await asyncio.wait([looking], timeout=5)  # in a database that has one connection, it waits as well
+            if looking.done():
+                assert wire == (["early"] if overtook else [])
+            may_commit.set()
+            await asyncio.gather(one, two, looking)
+            await publish()
+            assert sorted(wire) == ["early", "late", "later"]
+            assert wire.index("late") < wire.index("later")
+
+    async def test_a_relay_that_loses_its_lease_while_it_publishes_repeats_and_loses_nothing(self) -> None:
+        async with self.stores(2) as (first, second):
+            sent = [message(f"{n}", key=f"k{n % 5}") for n in range(30)]
+            async with first.begin() as transaction:
+                await transaction.emit(sent[:20])
+            wire: list[Message] = []
+            rows = await first.outbox(await first.lease_buckets("slow", 10.0), 15)
+            wire += [r.message for r in rows[:8]]
+            await self.world.sleep(11)
+            buckets = await second.lease_buckets("quick", 10.0)
+            assert buckets == list(range(64))
+            taken = await second.outbox(buckets, 10)
+            wire += [r.message for r in taken]
+            await second.published([r.seq for r in taken])
+            async with second.begin() as transaction:
+                await transaction.emit(sent[20:])
+            wire += [r.message for r in rows[8:]]  # it does not know yet
+            await first.published([r.seq for r in rows])
+            assert await first.lease_buckets("slow", 10.0) == []
+            while rest := await second.outbox(buckets, 4):
+                wire += [r.message for r in rest]
+                await second.published([r.seq for r in rest])
+            came = [m.id for m in wire]
+            require(
+                lost(sent, came, at="the wire"),
+                unexpected(sent, came, at="the wire"),
+                out_of_order(sent, came, at="the wire"),
+                altered([*sent, *wire]),
+            )
+            assert len(came) - len(set(came)) == 10, "what both had in hand"
+            assert (await first.status()).outbox == 0
 
     async def test_a_relay_that_sleeps_too_long_loses_its_buckets(self) -> None:
         async with self.stores(2) as (first, second):

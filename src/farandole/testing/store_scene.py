@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any
 
 from farandole.model.envelope import Message
 from farandole.stores.base import InboxRow, Store, Verdict
+from farandole.testing.suite import Suite, hook
 from farandole.testing.virtual import VirtualWorld
 from farandole.world import World
 
@@ -80,7 +81,7 @@ class DyingWorld(VirtualWorld):
             raise Death(name)
 
 
-class StoreCases:
+class StoreCases(Suite):
     """What the cases share."""
 
     tables = "CREATE TABLE IF NOT EXISTS suite_things (id VARCHAR(40) PRIMARY KEY, name TEXT NOT NULL)"
@@ -89,6 +90,11 @@ class StoreCases:
     async def make(self, world: World) -> Store:
         """A store, not yet open. Every call within one test gives a handle on the same data."""
         raise NotImplementedError("say how to make your store: async def make(self, world): return MyStore(...)")
+
+    @hook
+    async def conflict(self, store: Store, step: Callable[[], Awaitable[None]]) -> None:
+        """Run `step`, a transaction on `store`, so that it collides with another one, which wins. Override it where you can."""
+        raise NotImplementedError
 
     @asynccontextmanager
     async def stores(self, count: int, world: World | None = None) -> AsyncIterator[list[Store]]:

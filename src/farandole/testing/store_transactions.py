@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from farandole.errors import StoreError, TransactionOwned
+from farandole.errors import StoreBusy, StoreError, TransactionOwned
 from farandole.stores.base import InboxRow, Store
 from farandole.testing.store_scene import Death, DyingWorld, Leaked, R, StoreCases, add, message, raises, thing
 
@@ -74,6 +74,60 @@ class TransactionCases(StoreCases):
                 pass
         else:
             await ended
+
+    async def test_nothing_remains_whatever_came_first_and_however_it_ended(self) -> None:
+        """A driver that begins late, at the user's or at the framework's first statement, leaves rows behind."""
+        for kind in ("driver", "connection", "session"):
+            for first in ("framework", "user", "framework alone"):
+                for ending in ("raise", "commit", "rollback"):
+                    async with self.stores(1) as (store,):
+                        with raises(ZeroDivisionError, TransactionOwned):
+                            async with store.begin() as transaction:
+                                if first == "user":
+                                    await add(transaction, kind, "1")
+                                await transaction.claim([(R, "1")])
+                                await transaction.emit([message("m")])
+                                if first == "framework":
+                                    await add(transaction, kind, "1")
+                                if ending != "raise":
+                                    await self._end(
+                                        transaction.resource("session" if kind == "session" else "connection"), ending
+                                    )
+                                raise ZeroDivisionError
+                        await self.nothing_remains(store)
+
+    async def test_a_commit_that_is_written_as_a_statement_commits_nothing(self) -> None:
+        from sqlalchemy import text
+
+        for kind in ("driver", "connection", "session"):
+            for words in ("COMMIT", "ROLLBACK", " commit ;"):
+                async with self.stores(1) as (store,):
+                    with raises(Exception, saying=""):
+                        async with store.begin() as transaction:
+                            await transaction.claim([(R, "1")])
+                            await add(transaction, kind, "1")
+                            ended = transaction.resource(kind).execute(words if kind == "driver" else text(words))
+                            if asyncio.iscoroutine(ended):
+                                await ended
+                    await self.nothing_remains(store)
+
+    async def test_a_step_that_collides_wrote_nothing_and_is_done_once_when_it_is_tried_again(self) -> None:
+        self.needs("conflict")
+        async with self.stores(1) as (store,):
+
+            async def step() -> None:
+                async with store.begin() as transaction:
+                    if await transaction.claim([(R, "1")]):
+                        await add(transaction, "session", "1")
+                        await transaction.emit([message("m")])
+
+            with raises(StoreBusy):
+                await self.conflict(store, step)
+            await self.nothing_remains(store)
+            for _ in range(2):
+                await step()
+            assert await self.things(store) == ["1"]
+            assert (await store.status()).outbox == 1
 
     async def test_a_refusal_that_is_swallowed_changes_nothing(self) -> None:
         for kind in ("session", "connection"):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from confluent_kafka import Message as Record
 
 from farandole.brokers.base import Delivery, PublishResult
-from farandole.brokers.checks import too_large
+from farandole.brokers.checks import refused
 from farandole.brokers.cloudevents import STRUCTURED, Headers
 from farandole.brokers.kafka import Settings
 from farandole.brokers.kafka.admin import Topic
@@ -33,7 +33,7 @@ class Parcel(NamedTuple):
     topic: str
     partition: int
     key: bytes
-    headers: Mapping[str, str]
+    headers: Mapping[str, bytes]
     value: bytes
 
 
@@ -47,17 +47,12 @@ def pack(place: int, message: Message, topic: Topic | PublishResult, settings: S
             f"{settings.place}: {message.topic} takes {limit} bytes at once, and up to {settings.batch} would be sent: "
             f"add batch.size={max(1, limit - _FRAME)} to the URL, or raise the topic's max.message.bytes"
         )
-    refusal = too_large(message, limit - RESERVE)
+    refusal = refused(message, limit - RESERVE)
     if refusal is not None:
         return refusal
-    try:
-        key, _ = message.key.encode(), f"{message.id}{message.type}".encode()
-        headers, value = _HEADERS.write(message, settings.mode)
-        size = len(value) + len(key) + 4 * sum(map(len, headers.values())) + _HEADER * len(headers)  # at most
-        if size > limit:
-            size = len(value) + len(key) + sum(len(text.encode()) for text in headers.values()) + _HEADER * len(headers)
-    except UnicodeEncodeError:
-        return PublishResult(f"{message.id!a}: key, id or type is no Unicode text (a lone surrogate)", permanent=True)
+    texts, value = _HEADERS.write(message, settings.mode)
+    key, headers = message.key.encode(), {name: text.encode() for name, text in texts.items()}  # the client cuts text at U+0000
+    size = len(value) + len(key) + sum(map(len, headers.values())) + _HEADER * len(headers)
     if size + _FRAME > limit:
         return PublishResult(f"{message.id}: {size} bytes with key and headers; {message.topic} takes {limit}", permanent=True)
     return Parcel(place, message.topic, partition_of(message.key, topic.partitions), key, headers, value)

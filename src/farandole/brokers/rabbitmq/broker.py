@@ -15,7 +15,7 @@ from pamqp.header import ContentHeader
 
 from farandole.bell import Bell
 from farandole.brokers.base import Capabilities, Consumer, PublishResult, Subscription
-from farandole.brokers.checks import check_subscription, too_large
+from farandole.brokers.checks import check_subscription, refused
 from farandole.brokers.rabbitmq.consumer import HEADERS, Listener, RabbitConsumer
 from farandole.brokers.rabbitmq.group import Word, hear, say
 from farandole.brokers.rabbitmq.link import Link
@@ -77,7 +77,7 @@ class RabbitBroker:
         self._check()
         results, parcels = [_PUBLISHED] * len(batch), {}
         for index, message in enumerate(batch):
-            refusal = too_large(message, self.capabilities.max_bytes) or _refusal(message)
+            refusal = refused(message, self.capabilities.max_bytes) or _refusal(message)
             if refusal is None:
                 parcels[index] = self._parcel(message, await self._setup.topic(message.topic))
             else:
@@ -210,12 +210,8 @@ def _unheard(queues: Counter[str], words: Sequence[Word]) -> bool:
 
 def _refusal(message: Message) -> PublishResult | None:
     """Why AMQP cannot hold a message; None where it can."""
-    try:
-        if is_too_long(exchange_name(message.topic)):
-            return PublishResult(f"{message.id}: its topic is too long; AMQP takes {LONGEST} bytes", permanent=True)
-        (message.key + message.id + message.type).encode()
-    except UnicodeEncodeError:
-        return PublishResult(f"{message.id!a}: topic, key, id or type is no Unicode text (a lone surrogate)", permanent=True)
+    if is_too_long(exchange_name(message.topic)):
+        return PublishResult(f"{message.id}: its topic is too long; AMQP takes {LONGEST} bytes", permanent=True)
     return None
 
 

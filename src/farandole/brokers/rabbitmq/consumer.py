@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,7 +16,7 @@ from aiormq.abc import AbstractChannel, ConsumerCallback, DeliveredMessage
 from farandole.bell import Bell
 from farandole.brokers.base import Delivery
 from farandole.brokers.cloudevents import Headers
-from farandole.brokers.rabbitmq.link import Link, hang_up, in_our_words, quietly
+from farandole.brokers.rabbitmq.link import Link, hang_up, in_our_words, quietly, to_its_end
 from farandole.brokers.rabbitmq.setup import exchange_name
 from farandole.errors import BrokerClosed
 from farandole.world import World
@@ -89,7 +90,7 @@ class RabbitConsumer:
                 raise BrokerClosed("this consumer is closed: subscribe again")
             self.bell.still()
             if self._broken and not self._ready:
-                await self._mend()
+                await to_its_end(self._mend())
             await self._look_closely(limit)
             found = self._take(limit)
             left = until - self._world.monotonic()
@@ -236,6 +237,7 @@ class Listener(RabbitConsumer):
         super().__init__(link, world, tuple(partitions))
         self._partitions = partitions
         self._names = {exchange_name(topic): topic for topic in partitions}
+        self._mending = asyncio.Lock()
 
     async def open(self) -> None:
         """Begin to listen."""
@@ -274,7 +276,9 @@ class Listener(RabbitConsumer):
                 await hang_up(share.channel)
 
     async def _mend(self) -> None:
-        await self.open()
+        async with self._mending:
+            if self._broken and not self.closed:
+                await self.open()
 
     def _place(self, message: DeliveredMessage) -> tuple[str, int]:
         route = message.routing_key or ""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from typing import Any, TypeVar
 
 import aiormq
 from aiormq.abc import AbstractChannel, AbstractConnection
@@ -14,8 +15,9 @@ from pamqp.exceptions import PAMQPException
 
 from farandole.errors import BrokerClosed, BrokerError, ConfigurationError
 
-__all__ = ["PATIENCE", "Link", "hang_up", "in_our_words", "quietly", "said"]
+__all__ = ["PATIENCE", "Link", "hang_up", "in_our_words", "quietly", "said", "to_its_end"]
 
+T = TypeVar("T")
 PATIENCE = 15.0
 """Seconds in which a server that can answer has answered."""
 _GOODBYE = 5.0
@@ -116,10 +118,33 @@ class Link:
 
 
 async def hang_up(channel: AbstractChannel) -> None:
-    """Close a channel, if it still can be closed."""
-    with quietly():
-        async with asyncio.timeout(_GOODBYE):
+    """Close a channel, if it still can be closed. A server that takes longer may take its time."""
+
+    async def close() -> None:
+        with quietly():
             await channel.close()
+
+    await asyncio.wait([_begun(close())], timeout=_GOODBYE)
+
+
+async def to_its_end(call: Coroutine[Any, Any, T]) -> T:
+    """Await it; whoever is cancelled meanwhile leaves it running.
+
+    The library ends a channel on which it waits for an answer and is cancelled. Where that answer was to a goodbye, it says goodbye twice,
+    and the server ends the whole connection.
+    """
+    return await asyncio.shield(_begun(call))
+
+
+def _begun(call: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    task = asyncio.create_task(call)
+    _running.add(task)
+    task.add_done_callback(_running.discard)
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())  # it has been seen
+    return task
+
+
+_running: set[asyncio.Task[Any]] = set()
 
 
 @contextlib.contextmanager

@@ -26,7 +26,7 @@ from farandole.bell import Bell
 from farandole.brokers.base import Delivery
 from farandole.brokers.rabbitmq.consumer import PREFETCH, RabbitConsumer, Share
 from farandole.brokers.rabbitmq.group import BEAT, Members, Word, hear, say
-from farandole.brokers.rabbitmq.link import PATIENCE, Link, hang_up, in_our_words
+from farandole.brokers.rabbitmq.link import PATIENCE, Link, hang_up, in_our_words, to_its_end
 from farandole.brokers.rabbitmq.publisher import Publisher
 from farandole.brokers.rabbitmq.setup import Setup, members_name, notes_name, queue_name
 from farandole.errors import BrokerError
@@ -64,7 +64,7 @@ class Member(RabbitConsumer):
         self._greet = False
         self._spoke = 0.0  # when we last said that we live
         self._talk: AbstractChannel | None = None
-        self._lock = asyncio.Lock()
+        self._lock, self._learning = asyncio.Lock(), asyncio.Lock()
         self._keeper: asyncio.Task[None] | None = None
         self._taking: set[asyncio.Task[None]] = set()
 
@@ -89,10 +89,13 @@ class Member(RabbitConsumer):
         if keeper is not None:
             keeper.cancel()
             await asyncio.gather(keeper, return_exceptions=True)
+        await to_its_end(self._leave())
+
+    async def _leave(self) -> None:
         async with self._lock:
             await self._tell(Word("bye", self._members.own))
             if self._taking:
-                await asyncio.wait(self._taking, timeout=_SWIFT)
+                await asyncio.wait(self._taking, timeout=PATIENCE)
             for task in self._taking:
                 task.cancel()
             await asyncio.gather(*self._taking, return_exceptions=True)
@@ -127,7 +130,7 @@ class Member(RabbitConsumer):
 
     async def word(self) -> Word:
         """What we have in hand, for whoever asks."""
-        held = dict(await self.held())
+        held = dict(await to_its_end(self.held()))
         return Word("count", self._members.own, held, dict.fromkeys(self.topics, len(self._shares)))
 
     async def _mend(self) -> None:
@@ -146,13 +149,16 @@ class Member(RabbitConsumer):
         while True:
             await self._alarm.wait(BEAT)
             self._alarm.still()
-            now = self._world.monotonic()
-            if self._greet or now >= self._spoke + BEAT:
-                self._greet = False
-                await self._tell(Word("beat", self._members.own))
-            self._members.bury(now)
-            with contextlib.suppress(BrokerError):  # it is tried again, and a fetch meets it and raises
-                await self.balance()
+            await to_its_end(self._look_around())
+
+    async def _look_around(self) -> None:
+        now = self._world.monotonic()
+        if self._greet or now >= self._spoke + BEAT:
+            self._greet = False
+            await self._tell(Word("beat", self._members.own))
+        self._members.bury(now)
+        with contextlib.suppress(BrokerError):  # it is tried again, and a fetch meets it and raises
+            await self.balance()
 
     # partitions
 
@@ -175,7 +181,7 @@ class Member(RabbitConsumer):
 
     async def _take_up(self, number: int) -> None:
         """Consume a partition of all topics."""
-        for attempt in range(2):
+        for attempt in range(0 if self.closed else 2):
             channel = await self._link.channel()
             share = self._shares[number] = Share(number, channel)
             try:
@@ -239,8 +245,13 @@ class Member(RabbitConsumer):
             unread = [self._shares[number] for number in flagged if self._shares[number].innocent is None]
             if not unread:
                 return
-            for share in unread:
-                share.innocent = await self._read_notes(share.number)
+            await to_its_end(self._learn(unread))
+
+    async def _learn(self, shares: Sequence[Share]) -> None:
+        async with self._learning:
+            for share in shares:
+                if share.innocent is None:
+                    share.innocent = await self._read_notes(share.number)
 
     async def _read_notes(self, number: int) -> set[tuple[str, str]]:
         """What the last owner left; read is deleted, before anything is handed out: from then on all is suspect again."""

@@ -160,7 +160,8 @@ class Database:
         except TimeoutError as error:
             raise StoreBusy(
                 f"{self.name}: all {self.settings.pool} connections have been in use for {PATIENCE:g} s. "
-                f"Allow more with ?pool={2 * self.settings.pool}, or look for a reaction that holds one for long"
+                f"Allow more with ?pool={2 * self.settings.pool}, or look for a reaction that holds one for long",
+                waited=True,
             ) from error
         except TROUBLE as error:
             raise self.failed("connect", error) from error

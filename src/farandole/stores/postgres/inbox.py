@@ -12,18 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from farandole.errors import ClaimLost, StoreError
-from farandole.stores.base import InboxRow, Verdict
+from farandole.stores.base import Edit, InboxRow, Verdict
 from farandole.stores.postgres.database import Database
 from farandole.stores.postgres.text import clean, escape, unescape
-from farandole.stores.rows import KEPT, SETTLED, inbox_row, is_orphaned, named
+from farandole.stores.rows import KEPT, SETTLED, edit_row, inbox_row, is_orphaned, named
 from farandole.stores.statements import Statements
 
 __all__ = [
-    "NOW", "blocked", "claim", "discard", "extend", "free_orphans", "give_back", "ingest", "park", "retry", "row", "settle", "take",
+    "NOW", "blocked", "claim", "discard", "edit", "edit_of", "extend", "free_orphans", "give_back", "ingest", "park", "retry", "row", "settle", "take",
 ]  # fmt: skip
 
-NOW = {":now": "coalesce($1::bigint, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)"}
-"""Milliseconds since 1970 by the server's clock; in tests, by the first parameter."""
+NOW = {":now": "(SELECT coalesce($1::bigint, (extract(epoch FROM clock_timestamp()) * 1000)::bigint))"}
+"""Milliseconds since 1970 by the server's clock; in tests, by the first parameter. As a query of its own it is asked once, and an
+index may be entered at it: the bare function is volatile, so that it would be compared row by row.
+"""
 
 SQL = Statements(Path(__file__).with_name("inbox.sql"), NOW)
 
@@ -36,6 +38,12 @@ def row(values: Sequence[Any]) -> InboxRow:
     found = inbox_row(values)
     found.reaction, found.id, found.key, found.topic = map(unescape, (found.reaction, found.id, found.key, found.topic))
     return found
+
+
+def edit_of(values: Sequence[Any]) -> Edit:
+    """An `Edit` of the columns that statements select."""
+    reaction, id, *rest = values
+    return edit_row((unescape(reaction), unescape(id), *rest))
 
 
 async def claim(database: Database, connection: Any, marks: Sequence[tuple[str, str]]) -> Collection[tuple[str, str]]:
@@ -191,6 +199,12 @@ async def give_back(database: Database, connection: Any, rows: Sequence[InboxRow
 async def retry(database: Database, connection: Any, row: InboxRow, *, force: bool) -> int:
     """A dead row is due again."""
     return len(await database.run(connection, SQL.retry, database.now, escape(row.reaction), escape(row.id), force))
+
+
+async def edit(database: Database, row: InboxRow, body: bytes, who: str, why: str) -> bool:
+    """A dead row gets another body; what it had is kept."""
+    said = (database.now, body, escape(row.reaction), escape(row.id), row.body, clean(who), clean(why))
+    return bool(await database.read(SQL.edit, *said))
 
 
 async def discard(database: Database, connection: Any, row: InboxRow, reason: str) -> int:

@@ -93,22 +93,43 @@ UPDATE farandole_inbox SET receipt = $1 WHERE reaction = $2 AND id = $3 RETURNIN
 -- receipt: What a command answered.
 SELECT receipt FROM farandole_inbox WHERE reaction = $1 AND id = $2;
 
--- purge: Delete some settled rows that are old.
+-- purge: Delete some settled rows that are old, from $4 on; what stood before it is deleted, but a long snapshot of another may keep it in the index.
 WITH gone AS (
     DELETE FROM farandole_inbox WHERE ctid = ANY(ARRAY(
         SELECT ctid FROM farandole_inbox
-        WHERE state IN ('done', 'skipped', 'exhausted') AND handled_at < :now - $2::bigint ORDER BY handled_at LIMIT $3
-    )) AND state IN ('done', 'skipped', 'exhausted') RETURNING 1
-) SELECT count(*) FROM gone;
+        WHERE state IN ('done', 'skipped', 'exhausted') AND handled_at >= $4 AND handled_at < :now - $2::bigint
+        ORDER BY handled_at LIMIT $3
+    )) AND state IN ('done', 'skipped', 'exhausted') RETURNING handled_at
+) SELECT count(*), max(handled_at) FROM gone;
 
--- dead: Dead letters; with $6 also events that were closed by their exhausted handler.
+-- dead: Dead letters; with $9 also events that were closed by their exhausted handler.
 SELECT reaction, id, key, topic, body, state, attempts, due, blocks, reason, place, error, token, seq, handled_at
 FROM farandole_inbox
-WHERE key IS NOT NULL AND (state = 'dead' OR $6::boolean AND state = 'exhausted')
-  AND ($1::text IS NULL OR reaction = $1) AND ($2::text IS NULL OR id = $2) AND ($3::text IS NULL OR error = $3)
-  AND ($4::text IS NULL OR place = $4)
-  AND ($5::text IS NULL OR strpos(coalesce(reason, ''), $5) > 0 OR position(convert_to($5, 'UTF8') IN body) > 0)
-ORDER BY seq LIMIT $7;
+WHERE key IS NOT NULL AND (state = 'dead' OR $9::boolean AND state = 'exhausted')
+  AND ($1::text IS NULL OR reaction = $1) AND ($2::text IS NULL OR id = $2) AND ($3::text IS NULL OR key = $3)
+  AND ($4::text IS NULL OR error = $4) AND ($5::text IS NULL OR place = $5)
+  AND ($6::text IS NULL OR strpos(coalesce(reason, ''), $6) > 0 OR position(convert_to($6, 'UTF8') IN body) > 0)
+  AND ($7::bigint IS NULL OR handled_at >= $7) AND ($8::bigint IS NULL OR handled_at < $8)
+ORDER BY seq LIMIT $10;
+
+-- edit: A dead row gets another body, unless somebody was quicker; what it had is kept, with who and why.
+WITH edited AS (
+    UPDATE farandole_inbox SET body = $2 WHERE reaction = $3 AND id = $4 AND state = 'dead' AND body = $5 RETURNING reaction, id
+)
+INSERT INTO farandole_edits (reaction, id, at, who, why, body) SELECT reaction, id, :now, $6, $7, $5 FROM edited RETURNING number;
+
+-- edits: What was changed by hand.
+SELECT reaction, id, at, who, why, body FROM farandole_edits ORDER BY number;
+
+-- edits_of: What was changed by hand in one event.
+SELECT reaction, id, at, who, why, body FROM farandole_edits WHERE id = $1 ORDER BY number;
+
+-- forget_edits: Some of what is old, and of rows that are gone.
+DELETE FROM farandole_edits WHERE number = ANY(ARRAY(
+    SELECT number FROM farandole_edits AS e
+    WHERE at < :now - $2::bigint AND (SELECT seq FROM farandole_inbox AS i WHERE i.reaction = e.reaction AND i.id = e.id) IS NULL
+    ORDER BY at LIMIT $3
+));
 
 -- retry: A dead row is due again; $4 allows exhausted ones.
 UPDATE farandole_inbox SET state = 'parked', due = :now, attempts = 0, handled_at = :now, token = NULL

@@ -7,13 +7,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from farandole.errors import ConfigurationError, StoreBusy, StoreError
-from farandole.stores.base import DeadFilter, InboxRow, LateTransaction, OutboxRow, StoreStatus, Transaction
+from farandole.stores.base import DeadFilter, Edit, InboxRow, LateTransaction, OutboxRow, StoreStatus, Transaction
 from farandole.stores.postgres import inbox, outbox
 from farandole.stores.postgres.database import Database, Settings, excuse
 from farandole.stores.postgres.migrate import create_tables, latest, migrate, version_of
 from farandole.stores.postgres.text import escape
 from farandole.stores.postgres.transaction import Begin, LatePostgres, begin, commit, rollback
-from farandole.stores.rows import RELAY, named
+from farandole.stores.rows import RELAY, conditions, named
 from farandole.world import World
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class PostgresStore:
         self._tables = tables
         self._migrate = migrate
         self._database: Database | None = None
+        self._purged_to = 0
 
     @property
     def is_open(self) -> bool:
@@ -201,7 +202,11 @@ class PostgresStore:
 
     async def purge(self, older_than: float, limit: int) -> int:
         database = self.database
-        ((deleted,),) = await database.read(inbox.SQL.purge, database.now, round(older_than * 1000), limit)
+        age = round(older_than * 1000)
+        ((deleted, last),) = await database.read(inbox.SQL.purge, database.now, age, limit, self._purged_to)
+        self._purged_to = last if deleted == limit else 0
+        if deleted < limit:
+            await database.read(inbox.SQL.forget_edits, database.now, age, limit)
         return int(deleted)
 
     async def status(self) -> StoreStatus:
@@ -213,8 +218,17 @@ class PostgresStore:
         return [inbox.row(found) for found in await self.database.read(inbox.SQL.fates, [escape(id) for id in ids])]
 
     async def dead(self, which: DeadFilter, limit: int | None = None) -> list[InboxRow]:
-        values = (which.reaction, which.id, which.error, which.place, which.text, which.exhausted, limit)
-        return [inbox.row(found) for found in await self.database.read(inbox.SQL.dead, *values)]
+        *names, error, place, text, since, until, exhausted = conditions(which)
+        names = [None if name is None else escape(name) for name in names]
+        found = await self.database.read(inbox.SQL.dead, *names, error, place, text, since, until, exhausted, limit)
+        return [inbox.row(one) for one in found]
+
+    async def edit_dead(self, row: InboxRow, body: bytes, *, who: str, why: str) -> bool:
+        return await inbox.edit(self.database, row, body, who, why)
+
+    async def edits(self, id: str | None = None) -> list[Edit]:
+        statement, values = (inbox.SQL.edits, ()) if id is None else (inbox.SQL.edits_of, (escape(id),))
+        return [inbox.edit_of(found) for found in await self.database.read(statement, *values)]
 
     async def retry_dead(self, rows: Sequence[InboxRow], *, force: bool = False) -> int:
         async with self._alone(durable=True) as access:

@@ -252,11 +252,12 @@ class Access:
             Another process holds the write lock for too long.
         """
         database = self.database
+        until = self.world.monotonic() + PATIENCE  # with the time in our own line: who stands far behind waits no longer
         await database.lock.acquire()
         try:
             self.world.point("store.begin:before")
             level = self.level if durable else min(self.level, NORMAL)
-            await self.patiently(lambda: self._start(level))
+            await self.patiently(lambda: self._start(level), until)
             self.world.point("store.begin:after")
         except sqlite3.Error as error:
             self.rollback()
@@ -306,9 +307,20 @@ class Access:
         finally:
             database.lock.release()
 
-    async def patiently(self, action: Callable[[], T]) -> T:
-        """Do something that another process may hinder, again and again with growing pauses."""
-        until, pause = None, 0.001
+    async def patiently(self, action: Callable[[], T], until: float | None = None) -> T:
+        """Do something that another process may hinder, again and again with growing pauses.
+
+        Parameters
+        ----------
+        until:
+            When to give up, by the world's monotonic clock; it is tried once all the same. None: after `PATIENCE`.
+
+        Raises
+        ------
+        StoreBusy
+            The other process was in the way all the time.
+        """
+        pause = 0.001
         while True:
             try:
                 return action()
@@ -320,7 +332,8 @@ class Access:
                 if now >= until:
                     raise StoreBusy(
                         f"another process has held the write lock of {self.database.name} for {PATIENCE:g} s. "
-                        f"Look for a long transaction there, such as a database browser with unsaved changes"
+                        f"Look for a long transaction there, such as a database browser with unsaved changes",
+                        waited=True,
                     ) from error
             await self.world.sleep(pause * (0.5 + self.world.random()))
             pause = min(pause * 1.5, 0.05)

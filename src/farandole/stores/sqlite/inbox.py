@@ -23,6 +23,7 @@ __all__ = [
     "blocked",
     "claim",
     "discard",
+    "edit",
     "extend",
     "free_orphans",
     "give_back",
@@ -194,6 +195,14 @@ def purgeable(page: Sequence[tuple[int, str, int]], before: float, limit: int) -
 def retry(access: Access, row: InboxRow, *, force: bool) -> int:
     """A dead row is due again."""
     return access.run(SQL.retry, (millis(access.world.time()), row.reaction, row.id, force)).rowcount
+
+
+def edit(access: Access, row: InboxRow, body: bytes, who: str, why: str) -> bool:
+    """A dead row gets another body; what it had is kept."""
+    if not access.run(SQL.edit, (body, row.reaction, row.id, row.body)).rowcount:
+        return False
+    access.run(SQL.keep_edit, (row.reaction, row.id, millis(access.world.time()), who, why, row.body))
+    return True
 
 
 def discard(access: Access, row: InboxRow, reason: str) -> int:

@@ -90,13 +90,36 @@ SELECT seq, state, handled_at FROM farandole_inbox WHERE seq > ? ORDER BY seq LI
 DELETE FROM farandole_inbox
 WHERE seq IN (SELECT value FROM json_each(?)) AND state IN ('done', 'skipped', 'exhausted') AND handled_at < ?;
 
--- dead: Dead letters; with ?6 also events that were closed by their exhausted handler.
+-- dead: Dead letters; with ?9 also events that were closed by their exhausted handler.
 SELECT reaction, id, key, topic, body, state, attempts, due, blocks, reason, place, error, token, seq, handled_at
 FROM farandole_inbox
-WHERE key IS NOT NULL AND state IN ('dead', CASE WHEN ?6 THEN 'exhausted' END)
-  AND (?1 IS NULL OR reaction = ?1) AND (?2 IS NULL OR id = ?2) AND (?3 IS NULL OR error = ?3) AND (?4 IS NULL OR place = ?4)
-  AND (?5 IS NULL OR instr(coalesce(reason, ''), ?5) OR instr(CAST(body AS TEXT), ?5))
-ORDER BY seq LIMIT ?7;
+WHERE key IS NOT NULL AND state IN ('dead', CASE WHEN ?9 THEN 'exhausted' END)
+  AND (?1 IS NULL OR reaction = ?1) AND (?2 IS NULL OR id = ?2) AND (?3 IS NULL OR key = ?3)
+  AND (?4 IS NULL OR error = ?4) AND (?5 IS NULL OR place = ?5)
+  AND (?6 IS NULL OR instr(coalesce(reason, ''), ?6) OR instr(CAST(body AS TEXT), ?6))
+  AND (?7 IS NULL OR handled_at >= ?7) AND (?8 IS NULL OR handled_at < ?8)
+ORDER BY seq LIMIT ?10;
+
+-- edit: A dead row gets another body, unless somebody was quicker.
+UPDATE farandole_inbox SET body = ?1 WHERE reaction = ?2 AND id = ?3 AND state = 'dead' AND body = ?4;
+
+-- keep_edit: Who changed it, why, and what it was.
+INSERT INTO farandole_edits (reaction, id, at, who, why, body) VALUES (?, ?, ?, ?, ?, ?);
+
+-- edits: What was changed by hand.
+SELECT reaction, id, at, who, why, body FROM farandole_edits ORDER BY number;
+
+-- edits_of: What was changed by hand in one event.
+SELECT reaction, id, at, who, why, body FROM farandole_edits WHERE id = ? ORDER BY number;
+
+-- any_edits: Whether anything old is kept of edits.
+SELECT EXISTS (SELECT 1 FROM farandole_edits WHERE at < ?);
+
+-- forget_edits: Some of what is old, and of rows that are gone.
+DELETE FROM farandole_edits WHERE number IN (
+    SELECT number FROM farandole_edits AS e
+    WHERE at < ?1 AND NOT EXISTS (SELECT 1 FROM farandole_inbox AS i WHERE i.reaction = e.reaction AND i.id = e.id) ORDER BY at LIMIT ?2
+);
 
 -- retry: A dead row is due again; ?4 allows exhausted ones.
 UPDATE farandole_inbox SET state = 'parked', attempts = 0, due = ?1, handled_at = ?1, token = NULL

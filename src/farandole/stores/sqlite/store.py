@@ -8,8 +8,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from farandole.errors import StoreBusy, StoreError
-from farandole.stores.base import DeadFilter, InboxRow, LateTransaction, OutboxRow, StoreStatus, Transaction
-from farandole.stores.rows import RELAY, inbox_row, named
+from farandole.stores.base import DeadFilter, Edit, InboxRow, LateTransaction, OutboxRow, StoreStatus, Transaction
+from farandole.stores.rows import RELAY, conditions, edit_row, inbox_row, named
 from farandole.stores.sqlite import inbox, outbox
 from farandole.stores.sqlite.database import Access, Database
 from farandole.stores.sqlite.inbox import array, millis
@@ -187,8 +187,16 @@ class SqliteStore:
                 async with self._alone(durable=False) as access:
                     deleted += access.run(inbox.SQL.purge, (array(old), millis(before))).rowcount
             elif not self._purged_to:
+                await self._forget_edits(before, limit)
                 break
+            await self._world.sleep(0)  # reading does not suspend: others have their turn
         return deleted
+
+    async def _forget_edits(self, before: float, limit: int) -> None:
+        """What was kept of edits goes after their rows. People make few."""
+        if (await self.access.read(inbox.SQL.any_edits, (millis(before),)))[0][0]:
+            async with self._alone(durable=False) as access:
+                access.run(inbox.SQL.forget_edits, (millis(before), limit))
 
     async def status(self) -> StoreStatus:
         now = self._world.time()
@@ -199,8 +207,16 @@ class SqliteStore:
         return [inbox_row(found) for found in await self.access.read(inbox.SQL.fates, (array(list(ids)),))]
 
     async def dead(self, which: DeadFilter, limit: int | None = None) -> list[InboxRow]:
-        values = (which.reaction, which.id, which.error, which.place, which.text, which.exhausted, -1 if limit is None else limit)
+        values = (*conditions(which), -1 if limit is None else limit)
         return [inbox_row(found) for found in await self.access.read(inbox.SQL.dead, values)]
+
+    async def edit_dead(self, row: InboxRow, body: bytes, *, who: str, why: str) -> bool:
+        async with self._alone(durable=True) as access:
+            return inbox.edit(access, row, body, who, why)
+
+    async def edits(self, id: str | None = None) -> list[Edit]:
+        statement, values = (inbox.SQL.edits, ()) if id is None else (inbox.SQL.edits_of, (id,))
+        return [edit_row(found) for found in await self.access.read(statement, values)]
 
     async def retry_dead(self, rows: Sequence[InboxRow], *, force: bool = False) -> int:
         async with self._alone(durable=True) as access:
