@@ -28,9 +28,10 @@ PLACE = Place("made.py", 1)
 
 
 class Maker:
-    """Makes a choreography of `scale` times the full size."""
+    """Makes a choreography of `scale` times the full size; `defects` is the part of its sagas that has one."""
 
-    def __init__(self, scale: float, seed: int = 1) -> None:
+    def __init__(self, scale: float, seed: int = 1, defects: float = 0.05) -> None:
+        self.defects = defects
         self.chance = random.Random(seed)
         self.services = [f"big.s{number}" for number in range(int(SERVICES * scale))]
         self.reactions: list[Reaction] = []
@@ -59,7 +60,7 @@ class Maker:
 
         start, good, bad = event("Begun"), event("Ended"), event("Failed")
         self.react(f"begin{number}", (f"big.Begin{number}.v1",), ((start,),), "command")
-        defect = self.chance.randrange(8) if self.chance.random() < 0.05 else None
+        defect = self.chance.randrange(8) if self.chance.random() < self.defects else None
         last, failures, actions = start, [], []
         for step in range(LENGTH):
             done, failed, outside = event(f"Done{step}"), event(f"Refused{step}"), self.chance.random() < 0.5

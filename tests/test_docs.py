@@ -167,15 +167,17 @@ def test_every_command_and_flag_exists(page: str, command: str) -> None:
         assert word in ("--help", "--version", "--traceback")
         return
     assert word in cli._COMMANDS, f"{page}: there is no command {word!r}"
-    module = importlib.import_module(f"farandole.cli.{word}")
+    file = word.replace("-", "_")
+    module = importlib.import_module(f"farandole.cli.{file}")
     app = cyclopts.App(default_parameter=cyclopts.Parameter(negative=()))
     if hasattr(module, "COMMANDS"):
         for name, function in module.COMMANDS.items():
             app.command(function, name=name)
-        assert not tokens or tokens[0] in module.COMMANDS, f"{page}: {command}: there is no such command"
-    else:
-        app.default(getattr(module, word))
-    words = 1 if hasattr(module, "COMMANDS") else 0
+        known = not tokens or tokens[0] in module.COMMANDS or hasattr(module, file)
+        assert known, f"{page}: {command}: there is no such command"
+    if hasattr(module, file):
+        app.default(getattr(module, file))
+    words = 1 if tokens and tokens[0] in getattr(module, "COMMANDS", ()) else 0
     if len(tokens) > words:  # less is the command's name, in the text
         app.parse_args(tokens, exit_on_error=False, print_error=False)
 

@@ -113,3 +113,9 @@ def test_cycles_that_have_nothing_to_do_with_each_other_are_told_one_by_one():
 
 def test_a_graph_without_anything_is_fine():
     assert found(RULE, chart()) == []
+
+
+def test_what_a_deadline_runs_after_does_not_cause_what_is_late_for_it():
+    timer = deadline("a.remind", "Asked", "Answered", "Reminded", late="AnsweredLate")
+    assert found(RULE, chart(timer, reaction("b.ask_more", "AnsweredLate", "Asked"))) == []
+    assert only(RULE, chart(timer, reaction("b.again", "AnsweredLate", "Answered"))).place == at("b.again")

@@ -92,3 +92,15 @@ def test_a_part_that_a_person_brings_is_waited_for_with_reason():
         workflow(fails=""),
     )
     assert found(RULE, graph) == []
+
+
+def test_a_part_that_comes_after_some_tries_is_waited_for_with_reason():
+    graph = chart(
+        reaction("payments.charge", "OrderPlaced | TriedInVain", "Paid | TriedInVain"),
+        reaction("inventory.reserve", "OrderPlaced", "Reserved"),
+        reaction("shipping.ship", "Paid + Reserved", "OrderConfirmed"),
+        workflow(fails=""),
+    )
+    assert found(RULE, graph) == []
+    once = changed(graph, "payments.charge", trigger=replace(graph.reactions[0].trigger, receives=wire("OrderPlaced")))
+    assert found(RULE, once)[0].place == at("shipping.ship")

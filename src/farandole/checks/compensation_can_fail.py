@@ -20,7 +20,10 @@ def _check(graph: Graph) -> Iterator[Finding]:
             continue
         name, spent = names.step(reaction.id), reaction.exhausted
         if spent is None:
-            what = f"{name} undoes {names.step(reaction.compensates)} by calling the outside, and it has no exhausted handler for when that fails."
+            what = (
+                f"{name} undoes {names.step(reaction.compensates)} by calling the outside, and it has no "
+                f"exhausted handler for when that fails."
+            )
         elif not heard.intersection(spent.emits):
             said = f"{names.messages(spent.emits)}, which nobody hears" if spent.emits else "nothing"
             what = f"{name} undoes {names.step(reaction.compensates)} by calling the outside, and gives up with {said}."
@@ -30,7 +33,8 @@ def _check(graph: Graph) -> Iterator[Finding]:
             rule="compensation-can-fail",
             place=spent.place if spent else reaction.place,
             what=what,
-            fix=f"Declare @{reaction.name}.exhausted with an event that ends the workflow, or that somebody reacts to, such as a person's list.",
+            fix=f"Declare @{reaction.name}.exhausted with an event that ends the workflow, or that somebody "
+            f"reacts to, such as a person's list.",
             subject=reaction.id,
         )
 

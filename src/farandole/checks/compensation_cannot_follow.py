@@ -28,7 +28,8 @@ def _check(graph: Graph) -> Iterator[Finding]:
             yield Finding(
                 rule="compensation-cannot-follow",
                 place=compensation.place,
-                what=f"{names.step(compensation.id)} never undoes anything: where {names.step(action.id)} emitted {names.messages(successes, 'or')}, "
+                what=f"{names.step(compensation.id)} never undoes anything: where {names.step(action.id)} emitted "
+                f"{names.messages(successes, 'or')}, "
                 f"{names.messages(compensation.causes, 'or')} cannot come any more.",
                 fix=f"Let it react to a failure that comes after {names.messages(successes, 'or')}, or remove it.",
                 subject=compensation.id,

@@ -24,8 +24,10 @@ def _check(graph: Graph) -> Iterator[Finding]:
             yield Finding(
                 rule="compensation-chain",
                 place=compensation.place,
-                what=f"{names.step(compensation.id)} undoes {names.step(action.id)} and sets it off again with {names.step(again[0])}.",
-                fix=f"Emit another event than {names.step(again[0])}, or, if trying again is meant, allow_cycle({names.step(again[0])}, at_most=...).",
+                what=f"{names.step(compensation.id)} undoes {names.step(action.id)} and sets it off again with "
+                f"{names.step(again[0])}.",
+                fix=f"Emit another event than {names.step(again[0])}, or, if trying again is meant, "
+                f"allow_cycle({names.step(again[0])}, at_most=...).",
                 subject=compensation.id,
                 trail=(compensation.id, again[0], action.id),
             )

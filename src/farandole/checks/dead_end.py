@@ -32,8 +32,10 @@ def _finding(graph: Graph, hang: Hang, index: int) -> Finding:
     return Finding(
         rule="dead-end",
         place=arm.reaction.exhausted.place if spent and arm.reaction.exhausted else arm.reaction.place,
-        what=f"Where {names.step(arm.reaction.id)} {says} {names.messages(answer)}, {flow.workflow.name} reaches no outcome: {tail}.",
-        fix=f"Let a reaction take {names.messages(answer, 'or')} on to {names.messages(_goals(flow), 'or')}, or set a deadline that ends the workflow.",
+        what=f"Where {names.step(arm.reaction.id)} {says} {names.messages(answer)}, {flow.workflow.name} reaches "
+        f"no outcome: {tail}.",
+        fix=f"Let a reaction take {names.messages(answer, 'or')} on to {names.messages(_goals(flow), 'or')}, or "
+        f"set a deadline that ends the workflow.",
         subject=f"{arm.reaction.id}:{'+'.join(answer)}",
         workflow=flow.workflow.name,
         trail=(*hang.world.trail(flow.net, arm.parts[0]), arm.reaction.id, answer[0]),
@@ -51,8 +53,10 @@ def _closed(graph: Graph, flow: Flow) -> Iterator[Finding]:
             yield Finding(
                 rule="dead-end",
                 place=workflow.place,
-                what=f"{workflow.name} can never {verb}: no way leads from {names.messages(workflow.starts, 'or')} to {names.messages(types, 'or')}.",
-                fix=f"Let a reaction on the way emit {names.messages(types, 'or')}, or name the start and the outcomes that are meant.",
+                what=f"{workflow.name} can never {verb}: no way leads from "
+                f"{names.messages(workflow.starts, 'or')} to {names.messages(types, 'or')}.",
+                fix=f"Let a reaction on the way emit {names.messages(types, 'or')}, or name the start and the "
+                f"outcomes that are meant.",
                 subject=workflow.name,
                 workflow=workflow.name,
             )

@@ -22,7 +22,8 @@ def _check(graph: Graph) -> Iterator[Finding]:
         yield Finding(
             rule="deadline-without-late",
             place=reaction.place,
-            what=f"{names.step(reaction.id)} has no late handler: {names.messages(late, 'or')} after {after} is noted, and nobody acts on it.",
+            what=f"{names.step(reaction.id)} has no late handler: {names.messages(late, 'or')} after {after} is "
+            f"noted, and nobody acts on it.",
             fix=f"Declare @{reaction.name}.late, which undoes what came too late, or states it as an event.",
             subject=reaction.id,
         )

@@ -33,8 +33,10 @@ def _check(graph: Graph) -> Iterator[Finding]:
             yield Finding(
                 rule="exhausted-missing",
                 place=reaction.place,
-                what=f"{name} calls the outside, and {lacks}: when its retries are used up, {flow.workflow.name} reaches no outcome.",
-                fix=f"Declare @{reaction.name}.exhausted, which states the failure as an event, so that the workflow goes on and is undone.",
+                what=f"{name} calls the outside, and {lacks}: when its retries are used up, {flow.workflow.name} "
+                f"reaches no outcome.",
+                fix=f"Declare @{reaction.name}.exhausted, which states the failure as an event, so that the "
+                f"workflow goes on and is undone.",
                 subject=reaction.id,
                 workflow=flow.workflow.name,
                 trail=(*world.trail(flow.net, arm.parts[0]), reaction.id),

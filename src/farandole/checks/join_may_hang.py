@@ -30,7 +30,8 @@ def _check(graph: Graph) -> Iterator[Finding]:
         yield Finding(
             rule="join-may-hang",
             place=join.reaction.place,
-            what=f"{names.step(join.reaction.id)} may wait for {names.step(missing)} for ever when {names.step(types[there])} is there: {cause}, "
+            what=f"{names.step(join.reaction.id)} may wait for {names.step(missing)} for ever when "
+            f"{names.step(types[there])} is there: {cause}, "
             f"and {flow.workflow.name} has no other way to an outcome.",
             fix=f"Give the join within= and a late handler, or let what comes instead of {names.step(missing)} end the workflow.",
             subject=join.reaction.id,

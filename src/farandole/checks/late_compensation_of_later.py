@@ -25,7 +25,8 @@ def _check(graph: Graph) -> Iterator[Finding]:
                 yield Finding(
                     rule="late-compensation-of-later",
                     place=compensation.place,
-                    what=f"{names.step(compensation.id)} is set off per {field} by {names.step(tp)}, and {names.step(action.id)} acts per {own}: "
+                    what=f"{names.step(compensation.id)} is set off per {field} by {names.step(tp)}, and "
+                    f"{names.step(action.id)} acts per {own}: "
                     f"when it comes late, it may undo what was done for a later {own}.",
                     fix=f'Give {names.step(tp)} the key {own}, or say by="{own}" and undo that one only.',
                     subject=compensation.id,

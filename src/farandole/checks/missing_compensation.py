@@ -93,13 +93,15 @@ def _finding(graph: Graph, flow: Flow, action: Reaction, fail: int, success: int
     else:
         what = "nothing undoes it"
         fix = (
-            f"Declare a compensation, such as on({names.step(types[fail])}, compensates={action.name}, undoes={names.step(types[success])}), "
+            f"Declare a compensation, such as on({names.step(types[fail])}, compensates={action.name}, "
+            f"undoes={names.step(types[success])}), "
             f'or say that there is nothing to undo: effects=Effects(outside="none").'
         )
     return Finding(
         rule="missing-compensation",
         place=action.place,
-        what=f"{flow.workflow.name} may end in {names.step(types[fail])}{cause} after {names.step(action.id)} emitted {names.step(types[success])}, and {what}.",
+        what=f"{flow.workflow.name} may end in {names.step(types[fail])}{cause} after {names.step(action.id)} "
+        f"emitted {names.step(types[success])}, and {what}.",
         fix=fix,
         subject=f"{action.id}:{types[fail]}",
         workflow=flow.workflow.name,

@@ -27,11 +27,15 @@ def _check(graph: Graph) -> Iterator[Finding]:
             left = sorted(state for state in final if state in move.valid and move.to not in (None, state))
             others = sorted(state for state, by in final.items() if by.id != reaction.id and state != move.to)
             if left:
-                what = f"{names.step(reaction.id)} moves the {entity} to {move.to} out of {listed(left, 'or')}, in which {names.step(final[left[0]].id)} ended it."
+                what = (
+                    f"{names.step(reaction.id)} moves the {entity} to {move.to} out of {listed(left, 'or')}, "
+                    f"in which {names.step(final[left[0]].id)} ended it."
+                )
                 fix = f"Take {listed(left, 'and')} out of valid=."
             elif not move.valid and move.to is not None and others and reaction.id in later.get(entity, set()):
                 what = (
-                    f"{names.step(reaction.id)} moves the {entity} to {move.to} whatever its state is, even from {listed(others, 'or')}, "
+                    f"{names.step(reaction.id)} moves the {entity} to {move.to} whatever its state is, even from "
+                    f"{listed(others, 'or')}, "
                     f"in which {names.step(final[others[0]].id)} ended it."
                 )
                 fix = f"Say in which states it may run: valid=(...), without {listed(others, 'and')}."

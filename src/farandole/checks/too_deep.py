@@ -31,8 +31,10 @@ def _check(graph: Graph) -> Iterator[Finding]:
         yield Finding(
             rule="too-deep",
             place=reaction.place,
-            what=f"{names.step(reaction.id)} may emit at depth {depth[index]}, and {names.service(reaction.service)} bears a chain of {most} causes at most.",
-            fix=f"Shorten the chain that begins with {names.step(trail[0])}, or raise the depth of {names.service(reaction.service)}.",
+            what=f"{names.step(reaction.id)} may emit at depth {depth[index]}, and "
+            f"{names.service(reaction.service)} bears a chain of {most} causes at most.",
+            fix=f"Shorten the chain that begins with {names.step(trail[0])}, or raise the depth of "
+            f"{names.service(reaction.service)}.",
             subject=reaction.id,
             trail=(*trail, net.types[min(arm.emits)]),
         )

@@ -24,6 +24,10 @@ _COMMANDS = {
     "db": "look at the tables of databases, or bring them up to date",
     "dead": "list, show, edit, retry or discard dead letters",
     "check": "prove from the declarations what cannot go wrong",
+    "diff": "show what changed between two versions, and what breaks",
+    "can-deploy": "may a version go where others are deployed already",
+    "deployed": "record that a version is deployed",
+    "new": "begin a project, or add a service to it",
     "manifest": "write services as AsyncAPI documents",
     "codegen": "write reader classes for the events of other teams",
     "rehearse": "run the real handlers through many faulty futures",
@@ -35,7 +39,7 @@ Usage: farandole COMMAND [OPTIONS]
 Choreographed, event-driven microservices from one declaration.
 
 Commands:
-{chr(10).join(f"  {name:<8} {text}" for name, text in _COMMANDS.items())}
+{chr(10).join(f"  {name:<10} {text}" for name, text in _COMMANDS.items())}
 
 Options:
   --help       show this, or the help of a command
@@ -99,7 +103,7 @@ def _run_command(name: str, tokens: list[str]) -> int:
         for word, function in module.COMMANDS.items():
             app.command(function, name=word)
         app.help = module.__doc__
-    else:
+    if hasattr(module, file):  # `farandole new PROJECT` beside `farandole new service NAME`
         app.default(getattr(module, file))
     try:
         result = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
@@ -107,7 +111,7 @@ def _run_command(name: str, tokens: list[str]) -> int:
         message = " ".join(str(error).split())
         print(f"farandole {name}: {message} See: farandole {name} --help", file=sys.stderr)
         return ERROR
-    if not tokens and hasattr(module, "COMMANDS"):
+    if not tokens and not hasattr(module, file):
         return ERROR  # its help was shown; nothing was done
     return result if isinstance(result, int) else FINE
 
