@@ -1,4 +1,4 @@
-"""Runs the benchmarks, or those named: `python -m benchmarks [overhead] [chain] [latency] [failures] [checks] [postgres] [brokers] [cleanup]`."""
+"""Runs the benchmarks, or those named: `python -m benchmarks [NAME…]`. Some need servers, and are left out where there are none."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from importlib import import_module
 from benchmarks.disk import folder_on_disk, medium, sync_us
 from benchmarks.report import machine
 
-NAMES = ("overhead", "chain", "latency", "failures", "checks", "postgres", "brokers", "cleanup")
+NAMES = ("overhead", "chain", "latency", "failures", "checks", "postgres", "brokers", "cluster", "steady", "cleanup")
 
 
 def main(names: list[str]) -> None:

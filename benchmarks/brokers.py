@@ -1,8 +1,8 @@
-"""Consuming through each broker's adapter, beside a raw loop over its client library that does the same work.
+"""Consuming, and consuming with publishing, through each broker: the worker beside a raw loop over the client library and beside FastStream.
 
-Both fetch, decode envelope and data, call a handler that does nothing, and acknowledge, in batches of up to 100. The raw loops use what the
-client's documentation shows: JetStream's fetch and ack, Redis' consumer group with one XACK per batch, Kafka's consume with one commit per batch,
-RabbitMQ's basic_consume with one multiple ack per batch; each on one queue or partition, which is their best case. Needs the FARANDOLE_* URLs.
+All decode envelope and data, call the same handler, and acknowledge, in batches of up to 100; where they publish, each handler's answer is encoded,
+published and confirmed before its event is acknowledged. The worker runs over a store that forgets, and what it emits goes straight to the broker;
+it reads 12 partitions, the raw loop and FastStream one queue each, which is their best case. Needs the FARANDOLE_* URLs.
 """
 
 from __future__ import annotations
@@ -10,198 +10,123 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-import time
-from collections.abc import Awaitable, Callable
-from statistics import median
+from collections.abc import Sequence
+from typing import Any, Self
 
-import msgspec
-from benchmarks.by_hand import read
-from benchmarks.overhead import OrderPlaced, make
-from benchmarks.report import report
+from benchmarks.clock import Meter, Pace, compared
+from benchmarks.faststream_clients import FASTSTREAM
+from benchmarks.overhead import Forgetful, OrderPlaced, PaymentCompleted, charge, make
+from benchmarks.raw_clients import RAW, WINDOW, Clients
+from benchmarks.report import has_rival, left_out, report
 
 from farandole.brokers import open_broker
-from farandole.brokers.base import Delivery, Subscription
+from farandole.brokers.base import BeginsGroups, Broker, Delivery, Subscription
 from farandole.model.choreography import Choreography
 from farandole.model.envelope import Message
 from farandole.model.service import Service
 from farandole.model.wire import Wire
+from farandole.runtime.lanes import lanes_of
 from farandole.runtime.plan import Limits, compile_plan
-from farandole.runtime.worker import Reader
+from farandole.runtime.signals import Counters
+from farandole.runtime.worker import Reader, Worker
 from farandole.world import World
 
-COUNT, ROUNDS, BATCH = 20_000, 3, 100
-
-decode = msgspec.json.Decoder(OrderPlaced).decode
-payments = Service("payments")
-
-
-@payments.on(OrderPlaced)
-async def handle(order: OrderPlaced) -> None:
-    """As little as a handler can do."""
+ROUNDS = 3
+COUNTS = {"nats": 20_000, "redis": 20_000, "kafka": 20_000, "rabbitmq": 10_000}
+FEWER = 4
+"""Where they publish as well."""
+TARGETS = {"nats": ">= 0.9", "redis": ">= 0.5", "kafka": ">= 0.5", "rabbitmq": ">= 0.9"}
 
 
-async def work(bodies: list[bytes]) -> None:
-    for body in bodies:
-        await handle.function(decode(read(body).data))
+class Straight(Forgetful):
+    """A store that forgets; what is emitted goes to the broker at once, and is confirmed before the batch ends."""
+
+    def __init__(self, broker: Broker, topic: str) -> None:
+        self._broker = broker
+        self._topic = topic
+
+    def begin(self, *, durable: bool = True) -> Self:
+        return self
+
+    async def emit(self, messages: Sequence[Message]) -> None:
+        results = await self._broker.publish([Message(self._topic, m.key, m.id, m.type, m.body) for m in messages])
+        assert not any(result.error for result in results)
 
 
-async def farandole(url: str, deliveries: list[Delivery], topic: str) -> float:
-    """Events per second through an adapter and the reader."""
+def service(*, publish: bool) -> Service:
+    """One reaction, which answers or keeps silent."""
+    payments = Service("payments")
+
+    async def silent(order: OrderPlaced) -> None:
+        await charge.function(order)
+
+    async def answering(order: OrderPlaced) -> PaymentCompleted:
+        answer: PaymentCompleted = await charge.function(order)
+        return answer
+
+    handler: Any = answering if publish else silent
+    handler.__name__ = "charge"
+    payments.on(OrderPlaced)(handler)
+    return payments
+
+
+async def farandole(url: str, deliveries: Sequence[Delivery], topic: str, *, publish: bool) -> Pace:
+    """The pace of a worker."""
     broker = open_broker(url, World())
     await broker.open()
     subscription = Subscription(f"g-{topic}", (topic,))
-    consumer = await broker.subscribe(subscription)
-    wire = Wire(Choreography("shop", payments))
-    plan = compile_plan(payments.reactions["handle"], payments, wire, {}, Limits())
-    reader = Reader("payments", [plan], wire.types_of_topic, Limits())
+    if isinstance(broker, BeginsGroups):
+        await broker.begin(subscription)
     messages = [Message(topic, delivery.key, delivery.id, delivery.type, delivery.body) for delivery in deliveries]
-    for at in range(0, COUNT, 500):
-        results = await broker.publish(messages[at : at + 500])
-        assert not any(result.error for result in results)
-    begun, count = time.perf_counter(), 0
-    while count < COUNT:
-        found = await consumer.fetch(BATCH, 1.0)
-        works, _ = reader.read(found)
-        for one in works:
-            await one.plan.call(one.event, None, None, None)
-        await consumer.ack(found)
-        count += len(found)
-    took = time.perf_counter() - begun
+    for at in range(0, len(messages), WINDOW):
+        assert not any(result.error for result in await broker.publish(messages[at : at + WINDOW]))
+    consumer = await broker.subscribe(subscription)
+    payments, signals = service(publish=publish), Counters()
+    shop = Choreography("shop", payments)
+    wire = Wire(shop)
+    reader = Reader(
+        "payments", [compile_plan(payments.reactions["charge"], payments, wire, {}, Limits())], wire.types_of_topic, Limits()
+    )
+    worker = Worker(
+        lanes_of(shop, payments, wire)[0], reader, Straight(broker, f"{topic}-out"), consumer, World(), signals,  # type: ignore[arg-type]
+        wake_relay=lambda: None, wake_scheduler=lambda: None, concurrency=1, bound=lambda reaction: 1000,
+    )  # fmt: skip
+    meter, before = Meter(len(messages)), 0
+    while meter.pace is None:
+        await worker._step()
+        meter.add(signals["handled"] - before)
+        before = signals["handled"]
+    await consumer.close()
     await broker.close()
-    return COUNT / took
+    return meter.pace
 
 
-async def nats(url: str, bodies: list[bytes], topic: str) -> float:
-    import nats as library
-
-    client = await library.connect(url)
-    jetstream = client.jetstream()
-    await jetstream.add_stream(name=topic, subjects=[topic])
-    for at in range(0, COUNT, 500):
-        await asyncio.gather(*(jetstream.publish(topic, body) for body in bodies[at : at + 500]))
-    subscription = await jetstream.pull_subscribe(topic, "d")
-    begun, count = time.perf_counter(), 0
-    while count < COUNT:
-        found = await subscription.fetch(BATCH)
-        await work([message.data for message in found])
-        for message in found:
-            await message.ack()
-        count += len(found)
-    took = time.perf_counter() - begun
-    await jetstream.delete_stream(topic)
-    await client.close()
-    return COUNT / took
-
-
-async def redis(url: str, bodies: list[bytes], topic: str) -> float:
-    from redis.asyncio import Redis
-
-    client = Redis.from_url(url, protocol=2)
-    await client.xgroup_create(topic, "g", "0", mkstream=True)
-    for at in range(0, COUNT, 500):
-        pipeline = client.pipeline(transaction=False)
-        for body in bodies[at : at + 500]:
-            pipeline.xadd(topic, {"body": body})
-        await pipeline.execute()
-    begun, count = time.perf_counter(), 0
-    while count < COUNT:
-        ((_, found),) = await client.xreadgroup("g", "c", {topic: ">"}, count=BATCH, block=1000)
-        await work([fields[b"body"] for _, fields in found])
-        await client.xack(topic, "g", *(id for id, _ in found))
-        count += len(found)
-    took = time.perf_counter() - begun
-    await client.delete(topic)
-    await client.aclose()
-    return COUNT / took
-
-
-async def kafka(url: str, bodies: list[bytes], topic: str) -> float:
-    from confluent_kafka import Consumer, Producer
-    from confluent_kafka.admin import AdminClient, NewTopic
-
-    servers = {"bootstrap.servers": url.removeprefix("kafka://")}
-    admin = AdminClient(servers)
-    for future in admin.create_topics([NewTopic(topic, 1, 1)]).values():
-        future.result(20)
-    producer = Producer(servers)
-    for body in bodies:
-        producer.produce(topic, body)
-        producer.poll(0)
-    producer.flush()
-    consumer = Consumer({**servers, "group.id": topic, "enable.auto.commit": False, "auto.offset.reset": "earliest"})
-    consumer.subscribe([topic])
-    found = await asyncio.to_thread(consumer.consume, BATCH, 30.0)
-    begun, count = time.perf_counter(), 0
-    while True:
-        await work([message.value() for message in found])
-        await asyncio.to_thread(consumer.commit, asynchronous=False)
-        count += len(found)
-        if count >= COUNT:
-            break
-        found = await asyncio.to_thread(consumer.consume, BATCH, 1.0)
-    took = time.perf_counter() - begun
-    consumer.close()
-    return COUNT / took
-
-
-async def rabbitmq(url: str, bodies: list[bytes], topic: str) -> float:
-    import aio_pika
-
-    connection = await aio_pika.connect(url)
-    channel = await connection.channel()
-    await channel.set_qos(prefetch_count=2 * BATCH)
-    queue = await channel.declare_queue(topic, durable=True, arguments={"x-queue-type": "quorum"})
-    for at in range(0, COUNT, 500):
-        await asyncio.gather(
-            *(
-                channel.default_exchange.publish(aio_pika.Message(body, delivery_mode=2), routing_key=topic)
-                for body in bodies[at : at + 500]
-            )
-        )
-    begun, waiting = time.perf_counter(), list[aio_pika.abc.AbstractIncomingMessage]()
-    count = 0
-    async with queue.iterator() as messages:
-        async for message in messages:
-            waiting.append(message)
-            if len(waiting) == BATCH:
-                await work([one.body for one in waiting])
-                await waiting[-1].ack(multiple=True)
-                count += len(waiting)
-                waiting.clear()
-                if count >= COUNT:
-                    break
-    took = time.perf_counter() - begun
-    await queue.delete(if_unused=False, if_empty=False)
-    await connection.close()
-    return COUNT / took
-
-
-Raw = Callable[[str, list[bytes], str], Awaitable[float]]
-BROKERS: tuple[tuple[str, Raw, str], ...] = (
-    ("nats", nats, ">= 1.5"), ("redis", redis, ">= 0.5"), ("kafka", kafka, ">= 0.5"), ("rabbitmq", rabbitmq, ">= 0.9"),
-)  # fmt: skip
+def measure(name: str, url: str, others: Sequence[Clients], *, publish: bool) -> None:
+    """Rounds of all in turn."""
+    deliveries = make()[: COUNTS[name] // (FEWER if publish else 1)]
+    bodies = [delivery.body for delivery in deliveries]
+    found = []
+    for _ in range(ROUNDS):
+        one = asyncio.run(farandole(url, deliveries, f"bench-{secrets.token_hex(4)}", publish=publish))
+        rest = [asyncio.run(side[name](url, bodies, f"bench-{secrets.token_hex(4)}", publish=publish)) for side in others]
+        found.append((one, *rest))
+    report(
+        f"{'consume and publish' if publish else 'consume'} through {name}, batches of 100",
+        **compared(found, ("farandole", "raw", "faststream")[: 1 + len(others)], of="events"),
+        target=None if publish else TARGETS[name],
+    )
 
 
 def main() -> None:
-    """Rounds in turn, for each broker that the environment names."""
-    deliveries = make()[:COUNT]
-    bodies = [delivery.body for delivery in deliveries]
-    for name, raw, target in BROKERS:
+    """Each broker that the environment names."""
+    others = (RAW, FASTSTREAM) if has_rival() else (RAW,)
+    for name in RAW:
         url = os.environ.get(f"FARANDOLE_{name.upper()}")
         if url is None:
-            print(f"{name}: FARANDOLE_{name.upper()} is not set")
+            left_out(f"brokers: {name}", name)
             continue
-        found = []
-        for _ in range(ROUNDS):
-            ours = asyncio.run(farandole(url, deliveries, f"bench-{secrets.token_hex(4)}"))
-            found.append((ours, asyncio.run(raw(url, bodies, f"bench-{secrets.token_hex(4)}"))))
-        report(
-            f"consume through {name}, batches of {BATCH}",
-            farandole_per_s=round(median(a for a, _ in found)),
-            raw_per_s=round(median(b for _, b in found)),
-            ratio=round(median(a / b for a, b in found), 2),
-            target=target,
-        )
+        for publish in (False, True):
+            measure(name, url, others, publish=publish)
 
 
 if __name__ == "__main__":

@@ -50,6 +50,6 @@ def main() -> None:
                     pairs.append((by_farandole(kind, folder / "farandole", full=full), by_hand(folder / "lean", full=full)))
             report(
                 f"chain of 4, handlers {kind}, synchronous {'FULL' if full else 'NORMAL'}",
-                **compared(pairs, ours="farandole", other="lean"),
+                **compared(pairs, ("farandole", "lean")),
                 target=f">= {target}" if full else None,
             )

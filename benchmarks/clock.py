@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from statistics import median
 from typing import Any, NamedTuple
 
-__all__ = ["Pace", "Stopwatch", "compared"]
+__all__ = ["Goal", "Meter", "Pace", "Stopwatch", "compared"]
 
 
 class Pace(NamedTuple):
@@ -29,12 +30,61 @@ class Stopwatch:
         return Pace(count / wall, cpu / count * 1e6)
 
 
-def compared(pairs: Sequence[tuple[Pace, Pace]], *, ours: str, other: str) -> dict[str, Any]:
-    """Figures of pairs that were measured in turn: medians of each side, and of the pairs' ratios."""
-    return {
-        f"{ours}_workflows_per_s": round(median(a.per_s for a, _ in pairs)),
-        f"{other}_workflows_per_s": round(median(b.per_s for _, b in pairs)),
-        "ratio": round(median(a.per_s / b.per_s for a, b in pairs), 2),
-        f"{ours}_cpu_us": round(median(a.cpu_us for a, _ in pairs), 1),
-        f"{other}_cpu_us": round(median(b.cpu_us for _, b in pairs), 1),
+class Goal:
+    """Counts, and lets others wait for a number."""
+
+    def __init__(self) -> None:
+        self._count = self._wanted = 0
+        self._reached = asyncio.Event()
+
+    def add(self, more: int) -> None:
+        """So many more."""
+        self._count += more
+        if self._count >= self._wanted:
+            self._reached.set()
+
+    async def until(self, more: int) -> None:
+        """Wait until there are so many more than when this was last waited for."""
+        self._wanted += more
+        if self._count < self._wanted:
+            self._reached.clear()
+            await self._reached.wait()
+
+
+class Meter:
+    """Measures so many events; the clock starts when a fifth of them was handled, so that joining a group, and what lay ready before, count less.
+
+    Attributes
+    ----------
+    pace:
+        None until all were handled.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count, self._seen, self._from = count, 0, count // 5
+        self._begun = 0
+        self._watch: Stopwatch | None = None
+        self.pace: Pace | None = None
+
+    def add(self, more: int) -> bool:
+        """So many more were handled; gives whether these are all."""
+        self._seen += more
+        if self._watch is None and self._seen >= self._from:
+            self._watch, self._begun = Stopwatch(), self._seen
+        if self.pace is None and self._watch is not None and self._seen >= self._count:
+            self.pace = self._watch.pace(self._seen - self._begun)
+        return self.pace is not None
+
+
+def compared(rounds: Sequence[Sequence[Pace]], sides: Sequence[str], *, of: str = "workflows") -> dict[str, Any]:
+    """Figures of sides that were measured in turn, ours first.
+
+    The medians of each, and of the ratios of the first to each of the others in a round.
+    """
+    figures: dict[str, Any] = {
+        f"{side}_{of}_per_s": round(median(paces[at].per_s for paces in rounds)) for at, side in enumerate(sides)
     }
+    for at, side in enumerate(sides[1:], 1):
+        name = "ratio" if len(sides) == 2 else f"ratio_to_{side}"
+        figures[name] = round(median(paces[0].per_s / paces[at].per_s for paces in rounds), 2)
+    return figures | {f"{side}_cpu_us": round(median(paces[at].cpu_us for paces in rounds), 1) for at, side in enumerate(sides)}

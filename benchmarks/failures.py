@@ -40,5 +40,5 @@ def main() -> None:
                     pairs.append((pace(kind, folder / "some", failing), pace(kind, folder / "none", 0.0)))
             report(
                 f"chain of 4 with {failing * 100:g} % failing once, handlers {kind}, synchronous FULL",
-                **compared(pairs, ours="some_failing", other="none_failing"),
+                **compared(pairs, ("some_failing", "none_failing")),
             )

@@ -15,9 +15,9 @@ from typing import Any
 from zlib import crc32
 
 import msgspec
-from benchmarks.by_hand import Wired, caused, encode, read
+from benchmarks.by_hand import Emits, encode, read
 from benchmarks.clock import Pace, Stopwatch
-from benchmarks.shop import WRITE, OrderPlaced, OrderShipped, PaymentCompleted, StockReserved
+from benchmarks.shop import CHAIN, WRITE, Step
 
 import farandole.stores.sqlite as store
 from farandole.brokers.sqlite_file import _MIGRATIONS as LOG_TABLES
@@ -41,13 +41,14 @@ PUBLISHED = "DELETE FROM farandole_outbox WHERE seq IN (SELECT value FROM json_e
 
 
 class Service:
-    """A service's connection and position; `emits` is None for the last."""
+    """A service's connection and position."""
 
-    def __init__(self, folder: Path, name: str, reaction: str, owner: str, takes: Any, emits: Any) -> None:
+    def __init__(self, folder: Path, step: Step) -> None:
+        name, reaction, owner, takes, emits = step
         self.name, self.reaction, self.topic = name, f"{name}.{reaction}", f"bench.{owner}"
         self.decode = msgspec.json.Decoder(takes).decode
-        self.emits = emits
-        self.out = f"bench.{name}", f"/bench/{name}", f"bench.{emits.__name__}.v1" if emits else ""
+        self.emits: Any = emits
+        self.out = f"bench.{name}", Emits(self.reaction, f"/bench/{name}", f"bench.{emits.__name__}.v1" if emits else "")
         self.db = connect(folder / f"{name}.db", TABLES + WORK)
         self.seen = 0
 
@@ -67,12 +68,7 @@ class Lean:
         folder.mkdir()
         self.level = "FULL" if full else "NORMAL"
         self.log = connect(folder / "broker.db", LOG_TABLES[0])
-        self.services = [
-            Service(folder, "payments", "charge", "orders", OrderPlaced, PaymentCompleted),
-            Service(folder, "stock", "reserve", "payments", PaymentCompleted, StockReserved),
-            Service(folder, "shipping", "ship", "stock", StockReserved, OrderShipped),
-            Service(folder, "orders", "confirm", "shipping", OrderShipped, None),
-        ]
+        self.services = [Service(folder, step) for step in CHAIN]
         for service in self.services:
             self.log.execute("INSERT INTO broker_positions VALUES (?, ?, 0, 0, 0, 0)", (service.name, service.topic))
 
@@ -106,7 +102,7 @@ class Lean:
         if not found:
             return 0
         db, name, emits = service.db, service.reaction, service.emits
-        topic, source, kind = service.out
+        topic, out_of = service.out
         envelopes = [read(body) for _, body in found]
         out, now, stamp = [], datetime.now(UTC), int(time.time() * 1000)
         db.execute(f"PRAGMA synchronous = {self.level}")
@@ -119,14 +115,8 @@ class Lean:
             key = event.order_id
             db.execute(WRITE, (key, event.cents))
             if emits is not None:
-                id = caused(envelope.id, f"{name}\n{envelope.id}\n0")
-                body = encode(
-                    Wired(
-                        "1.0", id, source, kind, now, "application/json",
-                        envelope.correlationid, envelope.id, key, envelope.depth + 1, emits(order_id=key, cents=event.cents),
-                    )
-                )  # fmt: skip
-                out.append((crc32(key.encode()) % 64, topic, key, id, kind, body, stamp))
+                id, body = out_of.message(envelope, key, emits(order_id=key, cents=event.cents), now)
+                out.append((crc32(key.encode()) % 64, topic, key, id, out_of.type, body, stamp))
         if out:
             db.executemany(EMIT, out)
         db.execute("COMMIT")

@@ -14,7 +14,7 @@ from statistics import median
 from typing import Self
 
 import msgspec
-from benchmarks.by_hand import Wired, caused, encode, read
+from benchmarks.by_hand import Emits, Wired, encode, read
 from benchmarks.report import report
 
 from farandole.brokers.base import Delivery
@@ -130,6 +130,7 @@ async def lean(deliveries: list[Delivery], batch: int) -> float:
     """Seconds per event by hand."""
     decode_data = msgspec.json.Decoder(OrderPlaced).decode
     routes = {"shop.OrderPlaced.v1": (decode_data, charge.function)}
+    emits = Emits("payments.charge", "/shop/payments", "shop.PaymentCompleted.v1")
     at = 0
     begun = time.perf_counter()
     while at < EVENTS:
@@ -139,13 +140,7 @@ async def lean(deliveries: list[Delivery], batch: int) -> float:
             envelope = read(delivery.body)
             decode, handler = routes[envelope.type]
             event = await handler(decode(envelope.data))
-            id = caused(envelope.id, f"payments.charge\n{envelope.id}\n0")
-            body = encode(
-                Wired(
-                    "1.0", id, "/shop/payments", "shop.PaymentCompleted.v1", now, "application/json",
-                    envelope.correlationid, envelope.id, event.order_id, envelope.depth + 1, event,
-                )
-            )  # fmt: skip
+            id, body = emits.message(envelope, event.order_id, event, now)
             out.append(Message("shop.payments", event.order_id, id, "shop.PaymentCompleted.v1", body))
         at += batch
     return (time.perf_counter() - begun) / EVENTS

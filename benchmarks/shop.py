@@ -10,7 +10,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from typing import NamedTuple
 
+import asyncpg
 from benchmarks.by_hand import Wired, encode
 from sqlalchemy import MetaData, insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
@@ -20,6 +22,7 @@ from farandole import Choreography, Command, Context, Event, Policy, Retry, Serv
 from farandole.model.envelope import Message
 
 WRITE = "INSERT INTO work (order_id, cents) VALUES (?, ?)"
+WRITE_POSTGRES = "INSERT INTO work (order_id, cents) VALUES ($1, $2)"
 
 
 class Base(DeclarativeBase):
@@ -58,6 +61,24 @@ class StockReserved(Event, key="order_id"):
 class OrderShipped(Event, key="order_id"):
     order_id: str
     cents: int
+
+
+class Step(NamedTuple):
+    """What a service does, for those who do it by hand; `emits` is None for the last."""
+
+    service: str
+    reaction: str
+    owner: str
+    takes: type[Event]
+    emits: type[Event] | None
+
+
+CHAIN = (
+    Step("payments", "charge", "orders", OrderPlaced, PaymentCompleted),
+    Step("stock", "reserve", "payments", PaymentCompleted, StockReserved),
+    Step("shipping", "ship", "stock", StockReserved, OrderShipped),
+    Step("orders", "confirm", "shipping", OrderShipped, None),
+)
 
 
 class Declined(Exception):
@@ -107,6 +128,33 @@ def raw() -> Choreography:
     @orders.on(OrderShipped)
     async def confirm(event: OrderShipped, db: sqlite3.Connection) -> None:
         db.execute(WRITE, (event.order_id, event.cents))
+
+    return Choreography("bench", orders, payments, stock, shipping)
+
+
+def raw_postgres() -> Choreography:
+    """The same on PostgreSQL."""
+    orders, payments, stock, shipping = _services()
+
+    @payments.on(OrderPlaced)
+    async def charge(event: OrderPlaced, db: asyncpg.Connection, context: Context) -> PaymentCompleted:
+        answer = charged(event, context)
+        await db.execute(WRITE_POSTGRES, event.order_id, event.cents)
+        return answer
+
+    @stock.on(PaymentCompleted)
+    async def reserve(event: PaymentCompleted, db: asyncpg.Connection) -> StockReserved:
+        await db.execute(WRITE_POSTGRES, event.order_id, event.cents)
+        return StockReserved(order_id=event.order_id, cents=event.cents)
+
+    @shipping.on(StockReserved)
+    async def ship(event: StockReserved, db: asyncpg.Connection) -> OrderShipped:
+        await db.execute(WRITE_POSTGRES, event.order_id, event.cents)
+        return OrderShipped(order_id=event.order_id, cents=event.cents)
+
+    @orders.on(OrderShipped)
+    async def confirm(event: OrderShipped, db: asyncpg.Connection) -> None:
+        await db.execute(WRITE_POSTGRES, event.order_id, event.cents)
 
     return Choreography("bench", orders, payments, stock, shipping)
 
@@ -194,6 +242,7 @@ def orm() -> Choreography:
 
 
 KINDS: dict[str, Callable[[], Choreography]] = {"raw": raw, "core text": driver_sql, "core insert": core, "orm": orm}
+ON_POSTGRES: dict[str, Callable[[], Choreography]] = {"asyncpg": raw_postgres, "orm": orm}
 
 
 def starts(first: int, count: int, *, failing: float = 0.0) -> Iterator[Message]:

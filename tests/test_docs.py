@@ -336,17 +336,6 @@ def test_rows_of_brokers_that_were_not_asked_stay() -> None:
     assert again.endswith(" after")
 
 
-# --- the picture
-
-
-def test_the_picture_of_the_shop_is_drawn_from_its_declarations() -> None:
-    from scripts.draw_shop import draw
-
-    from examples.shop import shop
-
-    assert (ROOT / "docs" / "shop.svg").read_text(encoding="utf-8") == draw(shop), "run: python -m scripts.draw_shop"
-
-
 def test_the_page_on_rehearsals_names_every_fault() -> None:
     from farandole.rehearse.faults import names
 

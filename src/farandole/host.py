@@ -22,6 +22,7 @@ from farandole.model.service import Service
 from farandole.runtime.assembly import Assembly, Hosted, Options, Platform
 from farandole.runtime.door import Receipt
 from farandole.runtime.signals import Counters, Signals
+from farandole.sagas import compile_saga
 from farandole.stores import open_store
 from farandole.stores.base import Store
 from farandole.world import World
@@ -235,6 +236,7 @@ async def open(
             options,
             signals or Counters(),
             provide or {},
+            compile_saga,
         )
         yield await stack.enter_async_context(assemble(choreography, names, platform))
 

@@ -30,7 +30,7 @@ def test_a_new_database_is_missing_then_upgraded_then_up_to_date(kind, schema, t
     assert "up to date" in capsys.readouterr().out
     assert main(["db", "status", *where, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["payments"]
-    assert found["schema"] == found["latest"] == 2
+    assert found["schema"] == found["latest"] == 3
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])

@@ -84,6 +84,15 @@ def test_a_service_cannot_name_a_file_outside_of_the_folder(cafe: Project) -> No
     assert names(cafe.folder / "b") == ["..-..-evil-x.yaml"]
 
 
+def test_two_services_never_share_a_file(cafe: Project) -> None:
+    (cafe.folder / "a").mkdir()
+    for index, id in enumerate(("x y", "x-y")):
+        text = f"asyncapi: 3.1.0\ninfo: {{title: x, version: '1', x-farandole-service: {{id: {id}}}}}\n"
+        (cafe.folder / "a" / f"{index}.yaml").write_text(text)
+    code, _, err = cafe.run("manifest", "a", "--output", "b")
+    assert (code, err) == (2, "farandole: two services would be written to x-y.yaml. Write them one by one, with --service\n")
+
+
 def test_a_folder_that_cannot_be_written_is_named(cafe: Project) -> None:
     (cafe.folder / "file").write_text("")
     code, _, err = cafe.run("manifest", "--output", "file")

@@ -235,6 +235,18 @@ def test_a_docstring_cannot_end_early() -> None:
         assert module.OrderPlaced.__doc__.strip() == "Ends ''' here.\\ And \"so\""
 
 
+def test_parts_of_an_object_are_put_together() -> None:
+    schema = {
+        "allOf": [{"$ref": "#/$defs/base"}, obj(["b"], b=INT)],
+        "$defs": {"base": obj(["a"], a=STR)},
+    }
+    assert "    b: int\n    a: str\n" in class_of(schema) or "    a: str\n    b: int\n" in class_of(schema)
+
+
+def test_data_that_is_no_object_is_a_class_without_fields() -> None:
+    assert class_of({"type": "array"}).endswith('version="1.0"):\n    pass\n')
+
+
 def test_the_command_in_the_first_line_stays_a_comment() -> None:
     source = reader_classes(graph(event(obj(a=STR))), "x\nimport os")
     assert source.startswith("# Written by: x import os\n")

@@ -39,7 +39,7 @@ def test_the_same_graph_gives_the_same_bytes() -> None:
 @pytest.mark.parametrize("ending", ["yaml", "json"])
 def test_any_graph_is_the_same_after_it_was_written_and_read(ending: str) -> None:
     @given(graphs())
-    @settings(max_examples=100)
+    @settings(max_examples=40)
     def holds(graph: Graph) -> None:
         with tempfile.TemporaryDirectory() as folder:
             read, findings = read_folder(written(graph, Path(folder), ending))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from farandole.checks import Finding
 from farandole.errors import ConfigurationError
-from farandole.manifest import read_folder
+from farandole.manifest import as_json, as_yaml, read_folder
 from farandole.manifest.tree import RULES
 
 HEAD = "asyncapi: 3.0.0\ninfo: {title: x, version: '1'}\n"
@@ -134,6 +135,13 @@ def test_references_that_go_round_inside_of_a_schema_are_fine(tmp_path: Path) ->
         "properties": {"next": {"$ref": "#/$defs/b"}},
         "$defs": {"b": {"$ref": "#"}},
     }
+
+
+def test_payloads_that_refer_to_each_other_and_hold_nothing_are_found(tmp_path: Path) -> None:
+    schemas = "components: {schemas: {a: {$ref: '#/components/schemas/b'}, b: {$ref: '#/components/schemas/a'}}}\n"
+    finding = found(tmp_path, OPERATION.replace("%s", "{payload: {$ref: '#/components/schemas/a'}}") + schemas)
+    assert finding.rule == "manifest-reference"
+    assert "leads in a circle" in finding.what
 
 
 def test_a_reference_to_another_file_of_the_folder_comes_along(tmp_path: Path) -> None:
@@ -278,3 +286,12 @@ def test_a_file_alone_refers_to_files_beside_it(tmp_path: Path) -> None:
     graph, findings = read_folder(tmp_path / "a.yaml")
     assert findings == []
     assert graph.messages[0].schema == {"type": "object"}
+
+
+@pytest.mark.parametrize("write", [as_yaml, as_json])
+def test_what_is_too_deep_to_be_written_is_told(write: Any) -> None:
+    deep: Any = 1
+    for _ in range(100_000):
+        deep = {"a": deep}
+    with pytest.raises(ConfigurationError, match="nested too deep to be written"):
+        write(deep)

@@ -52,6 +52,10 @@ class Ticked(Event):
     pass
 
 
+class Numbered(Event, key="order"):
+    order: int
+
+
 class Ship(Command):
     order: str
 
@@ -142,6 +146,7 @@ def test_nothing_comes_late_for_a_plain_reaction(shipping: Service) -> None:
         (lambda s: all_items(Picked, expected="count"), "expected='count' is no field of Picked, which has: order, lines"),
         (lambda s: s.on(all_of(Paid, Reserved), by="id"), "by='id' is no field of Paid, which has: order, cents"),
         (lambda s: s.on(all_of(Paid, Ticked)), "Ticked has no key, so nobody can tell which events belong together"),
+        (lambda s: s.on(all_of(Paid, Numbered)), "told apart by values of one type, but Paid has str, Numbered has int"),
         (lambda s: s.on(all_of(Paid, Reserved), within=0), "expected within to be a timedelta or seconds, more than 0, got: 0"),
         (lambda s: s.on(Paid, by="order"), r"by= and within= belong to joins"),
         (lambda s: s.on(Paid, lane="x"), "has no option 'lane'"),
@@ -193,17 +198,3 @@ def test_declarations_know_their_lines() -> None:
         5,
     ]
     assert workflow.place.startswith(__file__)
-
-
-async def test_the_runtime_refuses_what_it_cannot_run_yet(shipping: Service, tmp_path: Any) -> None:
-    import farandole
-
-    @shipping.command
-    async def start(command: Ship) -> tuple[Paid, Reserved]: ...
-
-    @shipping.on(all_of(Paid, Reserved))
-    async def ship(paid: Paid, reserved: Reserved) -> None: ...
-
-    with pytest.raises(DeclarationError, match=r"shipping\.ship .* is a join or a deadline.* this version does not run them"):
-        async with farandole.open(Choreography("shop", shipping), broker="memory://", database=f"sqlite:///{tmp_path}/x.db"):
-            pass

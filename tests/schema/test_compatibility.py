@@ -125,6 +125,37 @@ BREAKING = [
     ),
     (obj(a=INT), obj(a=False), ["a: the writer may send an integer, the reader takes nothing"]),
     (obj(a={**NUM, "multipleOf": 3}), obj(a={**NUM, "multipleOf": 2}), ["a: the reader takes multiples of 2 only"]),
+    (
+        {"type": "object", "additionalProperties": INT},
+        {"type": "object", "propertyNames": {"pattern": "^[0-9]+$"}, "additionalProperties": INT},
+        ["(a name): the reader takes only what matches ^[0-9]+$"],
+    ),
+    (
+        obj(a=INT),
+        {**obj(), "propertyNames": {"maxLength": 0}},
+        ["(a name): the writer may send 1 characters, the reader takes no more than 0"],
+    ),
+    (
+        {"type": "object", "additionalProperties": INT},
+        obj(a=STR),
+        ["a: the writer may send an integer, the reader takes a string"],
+    ),
+    (
+        {"type": "object", "additionalProperties": True},
+        {"type": "object", "additionalProperties": False},
+        ["the data: the writer may send any field, the reader refuses fields that it does not know"],
+    ),
+    (
+        obj(["a"], a={"const": [1, 1]}),
+        obj(a={"type": "array", "uniqueItems": True}),
+        ["a[]: the writer may send an item twice, the reader does not take it twice"],
+    ),
+    (obj(a={"const": {"b": 1}}), obj(a=obj(b=STR)), ["a.b: the writer may send 1, the reader takes a string"]),
+    (
+        obj(a={"allOf": [{"enum": ["x", "y"]}, {"enum": ["y", "z"]}, {**STR, "minLength": 0}, {**STR, "minLength": 1}]}),
+        obj(a={"const": "x"}),
+        ['a: the writer may send "y", which the reader does not know'],
+    ),
     (INT, STR, ["the data: the writer may send an integer, the reader takes a string"]),
 ]
 
@@ -276,7 +307,7 @@ def pairs(draw: st.DrawFn) -> tuple[Any, Any]:
 
 @pytest.mark.slow
 @given(st.data())
-@settings(max_examples=200)
+@settings(max_examples=150)
 def test_data_of_a_writer_without_breaks_is_valid_for_the_reader(source: st.DataObject) -> None:
     writer, reader = source.draw(pairs())
     assume(not breaks(writer, reader))

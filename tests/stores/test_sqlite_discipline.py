@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sqlite3
 import sys
 from pathlib import Path
@@ -266,3 +267,23 @@ async def test_a_death_at_a_point_frees_the_lock(opened, point):
         assert len(await store.fates(["1"])) == (point == "commit:after")
         async with store.begin() as transaction:
             assert await transaction.claim([(R, "2")])
+
+
+async def test_statements_leave_nothing_behind_in_their_connection(opened):
+    """Python keeps a weak reference to each cursor in its connection, and lets go only where the connection itself makes the next ones."""
+
+    def kept(connection: sqlite3.Connection) -> int:
+        return sum(len(what) for what in gc.get_referents(connection) if isinstance(what, list))
+
+    async with opened() as store:
+        for number in range(10):
+            async with store.begin() as transaction:
+                db = transaction.resource("driver")
+                for other in range(100):
+                    db.execute(INSERT, (f"{number}-{other}",))
+                    db.executemany(INSERT, [(f"{number}-{other} again",)])
+                    await store.outbox(range(64), 1)
+        reader = store.access.database.reader
+        assert reader is not None
+        assert kept(store.access.database.writer) < 500
+        assert kept(reader) < 500

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from farandole.stores.base import DeadFilter
-from farandole.stores.sqlite import inbox, outbox
+from farandole.stores.sqlite import inbox, outbox, sagas
 
 SMALL = {"json_each", "wanted", "r", "reactions", "CONSTANT", "farandole_outbox_leases", "value", "min"}
 FIRST_ROWS = {"oldest", "page", "edits"}  # in the order of the table, with a LIMIT, but for edits, which people read
@@ -20,7 +20,7 @@ def scanned(connection, sql):
 async def test_no_statement_reads_a_table_from_end_to_end(opened):
     async with opened() as store:
         connection = store.access.database.cursor
-        statements = [*inbox.SQL.all.values(), *outbox.SQL.all.values()]
+        statements = [*inbox.SQL.all.values(), *outbox.SQL.all.values(), *sagas.SQL.all.values()]
         assert len(statements) > 30
         for statement in statements:
             plan, scans = scanned(connection, statement.sql)

@@ -32,7 +32,7 @@ async def test_what_is_there_is_kept_when_it_is_opened_again(opened, path):
         async with opened() as store, store.begin() as transaction:
             await transaction.claim([("r", "1")])
     with sqlite3.connect(path) as connection:
-        assert connection.execute("SELECT version FROM farandole_schema").fetchall() == [(1,), (2,)]
+        assert connection.execute("SELECT version FROM farandole_schema").fetchall() == [(1,), (2,), (3,)]
         assert connection.execute("SELECT count(*) FROM farandole_inbox").fetchone() == (1,)
 
 
@@ -41,7 +41,7 @@ async def test_a_database_of_a_newer_version_is_left_alone(opened, path):
         pass
     with sqlite3.connect(path) as connection:
         connection.execute("INSERT INTO farandole_schema VALUES (99)")
-    with pytest.raises(NewerDatabase, match=r"service\.db has schema 99.*knows 2.*pip install --upgrade"):
+    with pytest.raises(NewerDatabase, match=r"service\.db has schema 99.*knows 3.*pip install --upgrade"):
         async with opened(tables="CREATE TABLE more (id)"):
             pass
     assert "more" not in tables_of(path)

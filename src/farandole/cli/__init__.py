@@ -18,6 +18,8 @@ _COMMANDS = {
     "run": "run services until they are told to stop",
     "trace": "show what an event caused, as a tree",
     "status": "show outboxes, lags, retries and dead letters",
+    "graph": "draw the choreography: Mermaid, DOT, SVG or JSON",
+    "docs": "write a searchable catalog of services, events and workflows",
     "broker": "make ready what services need on their broker",
     "db": "look at the tables of databases, or bring them up to date",
     "dead": "list, show, edit, retry or discard dead letters",

@@ -47,8 +47,7 @@ def manifest(app: str | None = None, *, service: list[str] | None = None, output
             )
         print(next(iter(texts.values())), end="")
         return FINE
-    ending = "json" if json else "yaml"
-    _write(Path(output), {f"{re.sub(r'[^A-Za-z0-9._-]', '-', id)}.{ending}": text for id, text in texts.items()})
+    _write(Path(output), _named(texts, "json" if json else "yaml"))
     print(f"wrote {len(texts)} {'manifest' if len(texts) == 1 else 'manifests'} to {output}")
     return FINE
 
@@ -69,6 +68,17 @@ def _chosen(graph: Graph, names: list[str]) -> list[Service]:
             raise ConfigurationError(f"{name} may be {ids}: say which")
         chosen += found
     return chosen or [known[id] for id in dict.fromkeys(node.id for node in graph.services)]
+
+
+def _named(texts: dict[str, str], ending: str) -> dict[str, str]:
+    """The documents by the names of their files; an id from a manifest of others may hold anything."""
+    found: dict[str, str] = {}
+    for id, text in texts.items():
+        name = f"{re.sub(r'[^A-Za-z0-9._-]', '-', id)}.{ending}"
+        if name in found:
+            raise ConfigurationError(f"two services would be written to {name}. Write them one by one, with --service")
+        found[name] = text
+    return found
 
 
 def _write(folder: Path, texts: dict[str, str]) -> None:

@@ -63,6 +63,21 @@ class Graph:
         return _first(((node.service, node.type), node) for node in self.messages if node.role == "reader")
 
     @cached_property
+    def declarations(self) -> dict[str, tuple[Message, ...]]:
+        """All that is said of each message type."""
+        return _grouped((node.type, node) for node in self.messages)
+
+    @cached_property
+    def owns(self) -> dict[str, tuple[str, ...]]:
+        """The message types of which each service is an owner."""
+        return _grouped((node.service, node.type) for node in self.messages if node.role == "owner")
+
+    @cached_property
+    def place_of(self) -> dict[str, int]:
+        """At which place each reaction is declared, by its id: the order in which to show several."""
+        return _first((node.id, place) for place, node in enumerate(self.reactions))
+
+    @cached_property
     def types(self) -> tuple[str, ...]:
         """All message types that anything names, sorted."""
         found = {node.type for node in self.messages}

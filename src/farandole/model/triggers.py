@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Generic, TypeVar, TypeVarTuple, overload
+from types import UnionType
+from typing import Any, Generic, TypeVar, TypeVarTuple, Union, get_args, get_origin, get_type_hints, overload
 
 from farandole.errors import DeclarationError
 from farandole.model.event import is_message
@@ -211,16 +212,20 @@ def need_fields(who: str, trigger: Trigger) -> None:
     DeclarationError
         Otherwise.
     """
-    by = getattr(trigger, "by", None)
     if isinstance(trigger, (OnEvents, OnCommand)):
         return
+    kinds: dict[str, str] = {}
     for event in trigger.events:
-        if by is not None:
-            _need_field(who, event, "by", by)
-        elif event.__farandole__.key is None:  # type: ignore[attr-defined]
+        field = trigger.by or event.__farandole__.key  # type: ignore[attr-defined]
+        if field is None:
             raise DeclarationError(
                 f"{who}: {event.__name__} has no key, so nobody can tell which events belong together. Say by=, or give it key="
             )
+        _need_field(who, event, "by", field)
+        kinds[event.__name__] = _kind(event, field)
+    if len(set(kinds.values()) - {""}) > 1:
+        said = ", ".join(f"{name} has {kind}" for name, kind in kinds.items())
+        raise DeclarationError(f"{who}: instances are told apart by values of one type, but {said}")
 
 
 def _several(who: str, events: tuple[Any, ...]) -> tuple[type, ...]:
@@ -234,3 +239,13 @@ def _need_field(who: str, event: Any, word: str, field: Any) -> None:
         raise DeclarationError(
             f"{who}: {word}={field!r} is no field of {event.__name__}, which has: {', '.join(event.__struct_fields__) or 'none'}"
         )
+
+
+def _kind(event: Any, field: str) -> str:
+    """The type of a field for comparing, without None; "" where it cannot be told yet."""
+    try:
+        tp = get_type_hints(event)[field]
+    except NameError:
+        return ""
+    members = [part for part in get_args(tp) if part is not type(None)] if get_origin(tp) in (Union, UnionType) else [tp]
+    return " or ".join(sorted(getattr(part, "__name__", str(part)) for part in members))

@@ -102,7 +102,7 @@ class Disk:
         """
         if self._database is None:
             raise ConfigurationError(f"the database of {self.service.name} is not open yet")
-        cursor = sqlite3.Cursor(self._database.writer)
+        cursor = self._database.writer.plain_cursor()
         cursor.execute("PRAGMA query_only = ON")
         try:
             return [tuple(row) for row in cursor.execute(sql, values).fetchall()]

@@ -22,7 +22,8 @@ from farandole.rehearse.process import Process
 from farandole.rehearse.rehearsal import Rehearsal
 from farandole.rehearse.telling import Silence, Telling
 from farandole.rehearse.world import RehearsalWorld
-from farandole.runtime.plan import Limits, Plan, compile_plan
+from farandole.runtime.plan import Limits, Plan
+from farandole.sagas import compile_saga
 from farandole.world import World
 
 __all__ = ["Ground"]
@@ -161,9 +162,12 @@ class Ground:
 
     def compile(self, reaction: Any, service: Service, wire: Wire, given: Mapping[Any, Any], limits: Limits) -> Plan:
         """A plan whose runs are written down."""
-        plan = self._watched(compile_plan(reaction, service, wire, given, limits), reaction.id)
+        plan = self._watched(compile_saga(reaction, service, wire, given, limits), reaction.id)
+        if plan.late is not None:
+            plan.late = self._watched(plan.late, reaction.id)
         if plan.exhausted is not None:
             plan.exhausted = self._watched(plan.exhausted, reaction.id)
+            plan.exhausted.late = plan.late
         return plan
 
     def _watched(self, plan: Plan, name: str) -> Plan:

@@ -12,6 +12,7 @@ from farandole.brokers.base import Delivery
 from farandole.errors import EnvelopeError, FarandoleError
 from farandole.model.choreography import Invariant
 from farandole.model.envelope import Envelope, decode
+from farandole.model.triggers import OnEvents
 from farandole.rehearse.ground import Ground
 from farandole.rehearse.process import Gone
 from farandole.rehearse.view import View
@@ -132,10 +133,17 @@ class Judge:
             if envelope is not None and delivery.id not in forgotten:
                 due += [(reaction, envelope.id) for reaction in takers[envelope.type]]
         waiting = {(row.reaction, row.id) for row in self._waiting() if row.reason}
-        commands = {handler.id for handler in self._ground.choreography.commands.values()}
-        done = [each for each in self._ground.effects if each[0] not in commands]
+        others = {reaction.id for reaction in self._ground.choreography.reactions if not isinstance(reaction.trigger, OnEvents)}
+        done = [each for each in self._ground.effects if each[0] not in others]
         if self._ground.newer is None:
+            due = [each for each in due if each[0] not in others]
             yield from effects([each for each in due if each not in waiting or each in set(done)], done)
+        # Which events a join or deadline takes depends on what comes in time; but it takes none twice.
+        sagas = [each for each in self._ground.effects if each[0] in others - self._commands()]
+        yield from effects(list(dict.fromkeys(sagas)), sagas)
+
+    def _commands(self) -> set[str]:
+        return {handler.id for handler in self._ground.choreography.commands.values()}
 
     def _ends(self) -> Iterable[Finding]:
         """Outboxes are empty, workflows have ended, and what waits says why."""
@@ -157,7 +165,8 @@ class Judge:
             for _, envelope in self._travelled()
             if envelope
         }
-        ran = [(reaction, instances[id]) for reaction, id in self._ground.effects if id in instances]
+        effects_ = ((reaction, ids.partition(",")[0]) for reaction, ids in self._ground.effects)  # of a join, the first part
+        ran = [(reaction, instances[id]) for reaction, id in effects_ if id in instances]
         acted = [
             (action, instance)
             for undo in undoing
@@ -270,15 +279,16 @@ class Judge:
         edges = set[tuple[str, str, str]]()
         effects_of: dict[tuple[str, str], list[str]] = defaultdict(list)
         for envelope in by_id.values():
-            if envelope.causationid:
-                service = envelope.source.rstrip("/").rpartition("/")[2]
-                effects_of[service, envelope.causationid].append(_short(envelope.type))
-        for reaction, id in self._ground.effects:
-            cause = by_id.get(id)
-            if cause is not None:
-                service = reaction.partition(".")[0]
-                kinds = effects_of.get((service, id)) or [""]
-                edges.update((reaction, _short(cause.type), kind) for kind in kinds)
+            service = envelope.source.rstrip("/").rpartition("/")[2]
+            for cause_id in envelope.causes:
+                effects_of[service, cause_id].append(_short(envelope.type))
+        for reaction, ids in self._ground.effects:
+            service = reaction.partition(".")[0]
+            for id in ids.split(","):  # several for a join
+                cause = by_id.get(id)
+                if cause is not None:
+                    kinds = effects_of.get((service, id)) or [""]
+                    edges.update((reaction, _short(cause.type), kind) for kind in kinds)
         states = {"+".join(sorted(path)) for path in paths.values()}
         return edges, states
 

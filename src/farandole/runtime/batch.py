@@ -19,8 +19,9 @@ from farandole.errors import StoreBusy
 from farandole.model.envelope import Envelope, Message
 from farandole.runtime.inbox import Failure, after_failure
 from farandole.runtime.plan import Plan, Suspended, outside_in_transaction, run_inline, took_too_long
+from farandole.runtime.saga import Arrival, Saga
 from farandole.runtime.signals import Signals
-from farandole.stores.base import InboxRow, Store, Transaction
+from farandole.stores.base import InboxRow, Store, Transaction, Verdict
 from farandole.world import World
 
 __all__ = ["Batch", "Result", "Work", "fault_of", "row_of"]
@@ -98,6 +99,19 @@ def row_of(work: Work, **what: Any) -> InboxRow:
     return InboxRow(reaction=work.plan.id, id=work.id, key=work.key, topic=work.topic, body=work.body, **what)
 
 
+def _row(work: Work, verdict: Verdict) -> InboxRow:
+    return row_of(
+        work,
+        state=verdict.state,
+        due=verdict.due,
+        blocks=verdict.blocks,
+        attempts=1 if verdict.attempts is None else verdict.attempts,
+        reason=verdict.reason,
+        place=verdict.place,
+        error=verdict.error,
+    )
+
+
 class Batch:
     """Runs batches against one store."""
 
@@ -106,6 +120,7 @@ class Batch:
         self._world = world
         self._signals = signals
         self._work: Work  # the one whose handler runs
+        self._event: Any  # what that handler was given
 
     async def run(self, works: Sequence[Work], dead: Sequence[InboxRow] = ()) -> Result:
         """Run all, commit once.
@@ -125,7 +140,8 @@ class Batch:
         try:
             result = await self._patiently(works, dead)
         finally:
-            self.__dict__.pop("_work", None)  # the collector cannot see through it, and would keep all that its plan knows
+            for name in ("_work", "_event"):
+                self.__dict__.pop(name, None)  # the collector cannot see through a work, and would keep all that its plan knows
         for row in result.failures:
             self._signals.failed(row.reaction, row.id, row.state, row.reason or "")
         return result
@@ -183,7 +199,7 @@ class Batch:
             return run_inline(running)
         except Suspended as place:
             plan = self._work.plan
-            raise _Culprit(self._work, Failure(outside_in_transaction(plan, place), self._work.event)) from None
+            raise _Culprit(self._work, Failure(outside_in_transaction(plan, place), self._event)) from None
 
     async def _perform_in_time(self, transaction: Transaction, ready: Sequence[Work]) -> list[Message]:
         limit = asyncio.timeout(None)
@@ -202,11 +218,14 @@ class Batch:
         out: list[Message] = []
         world, point, now = self._world, self._world.point, self._world.now()
         for work in ready:
-            self._work, plan = work, work.plan
+            self._work, self._event, plan = work, work.event, work.plan
             point("worker.handler:before")
             if limit is not None:
                 limit.reschedule(asyncio.get_running_loop().time() + plan.policy.timeout)
             try:
+                if plan.saga is not None:
+                    out += await self._wait(plan.saga, work, transaction)
+                    continue
                 context = plan.context(work.envelope, 1, world) if plan.wants_context else None
                 value = await plan.call(work.event, transaction, context, None)
                 if value is not None:
@@ -216,8 +235,21 @@ class Batch:
                     raise
                 if (excuse := self._store.excuse(error)) is not None:
                     raise excuse from error
-                raise _Culprit(work, Failure(error, work.event)) from error
+                raise _Culprit(work, Failure(error, self._event)) from error
         return out
+
+    async def _wait(self, saga: Saga, work: Work, transaction: Transaction) -> list[Message]:
+        """A join or a deadline: note the event, and run the handler if its time has come."""
+        arrival = Arrival(work.plan, work.id, work.event, work.envelope, work.body)
+        ready = await saga.collect(transaction, arrival, self._world)
+        if isinstance(ready, Verdict):
+            if ready.state != "done":
+                await transaction.park([_row(work, ready)])
+            return []
+        plan, self._event = ready.plan, ready.event
+        value = await plan.call(ready.event, transaction, plan.context(ready.cause, 1, self._world), None)
+        await saga.conclude(transaction, arrival)
+        return plan.emissions(value, ready.cause, self._world.now())
 
     async def _one_by_one(self, works: Sequence[Work], dead: Sequence[InboxRow]) -> Result:
         """One transaction, a savepoint per event."""
@@ -237,7 +269,7 @@ class Batch:
                 except StoreBusy:
                     raise
                 except Exception as error:
-                    failure = error.failure if isinstance(error, _Culprit) else Failure(error, work.event)
+                    failure = error.failure if isinstance(error, _Culprit) else Failure(error, self._event)
                     row = self._failed(work, failure)
                     await self._park(transaction, [row], result)
                     if row.blocks:
@@ -299,16 +331,7 @@ class Batch:
             chance=world.random(),
             exhausted_handler=plan.exhausted is not None,
         )
-        return row_of(
-            work,
-            state=verdict.state,
-            due=verdict.due,
-            blocks=verdict.blocks,
-            attempts=verdict.attempts or 1,
-            reason=verdict.reason,
-            place=verdict.place,
-            error=verdict.error,
-        )
+        return _row(work, verdict)
 
 
 class _Broken(Exception):

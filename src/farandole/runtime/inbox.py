@@ -68,11 +68,11 @@ class Failure:
 
 
 def describe(error: BaseException, event: Any = None) -> str:
-    """An error as one text, without the sensitive values of the event."""
+    """An error as one text, without the sensitive values of the event, or of all parts of a join."""
     text = error.reason if isinstance(error, Reject | Skip) else f"{type(error).__name__}: {error}".rstrip(": ")
-    if event is not None:
-        for name in sensitive_fields(type(event)):
-            secret = str(getattr(event, name))
+    for one in event if isinstance(event, tuple) else () if event is None else (event,):
+        for name in sensitive_fields(type(one)):
+            secret = str(getattr(one, name))
             if len(secret) > 1:
                 text = text.replace(secret, "***")
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"

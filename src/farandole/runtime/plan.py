@@ -11,14 +11,16 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from farandole.errors import DeclarationError, EmissionError, EnvelopeError, OutsideInTransaction
+from farandole.errors import EmissionError, EnvelopeError, OutsideInTransaction
 from farandole.model.envelope import Envelope, Message, caused_id, encode
 from farandole.model.policy import Settled
-from farandole.model.reaction import OnCommand, OnEvents, Reaction
+from farandole.model.reaction import Reaction
 from farandole.model.resources import CONTEXT, ERROR, is_outside, kind_of
 from farandole.model.service import Provided, Service
+from farandole.model.triggers import OnAll
 from farandole.model.wire import Binding, Wire
 from farandole.runtime.context import Context
+from farandole.runtime.saga import Saga
 from farandole.world import World
 
 __all__ = [
@@ -66,8 +68,10 @@ class Plan:
         Whether it runs without a transaction.
     wants_context:
         Whether a `Context` must be made for it.
-    exhausted:
-        The plan of its `exhausted` handler, or None.
+    exhausted, late:
+        The plans of its `exhausted` and `late` handlers, or None.
+    saga:
+        What it puts before its handler where it waits for several events or for time to pass, or None.
     """
 
     __slots__ = (
@@ -78,9 +82,11 @@ class Plan:
         "exhausted",
         "id",
         "is_async",
+        "late",
         "outside",
         "place",
         "policy",
+        "saga",
         "wants_context",
     )
 
@@ -98,6 +104,8 @@ class Plan:
         self.call = _compile_call(reaction, kinds, given)
         self.bindings = tuple(wire.by_class[cls] for cls in reaction.events)
         self.exhausted: Plan | None = None
+        self.late: Plan | None = None
+        self.saga: Saga | None = None
         self._emitters = {cls: wire.by_class[cls] for cls in signature.emits}
         self._limits = limits
 
@@ -185,20 +193,18 @@ class Plan:
 def compile_plan(
     reaction: Reaction[Any, Any, Any], service: Service, wire: Wire, given: Mapping[Any, Any], limits: Limits
 ) -> Plan:
-    """The plan of a reaction and of its `exhausted` handler.
+    """The plan of a reaction, and of its `exhausted` and `late` handlers.
 
     Parameters
     ----------
     given:
         What the service provides, opened, by type.
     """
-    if not isinstance(reaction.trigger, (OnEvents, OnCommand)):
-        raise DeclarationError(
-            f"{reaction.id} ({reaction.place}) is a join or a deadline. These are drawn and checked, but this version does not run them"
-        )
     plan = Plan(reaction, service, wire, given, limits)
     if reaction.on_exhausted is not None:
         plan.exhausted = Plan(reaction.on_exhausted, service, wire, given, limits)
+    if reaction.on_late is not None:
+        plan.late = Plan(reaction.on_late, service, wire, given, limits)
     return plan
 
 
@@ -206,7 +212,7 @@ def _compile_call(
     reaction: Reaction[Any, Any, Any], kinds: Sequence[str | Provided | None], given: Mapping[Any, Any]
 ) -> Callable[[Any, Any, Any, Any], Any]:
     names: dict[str, Any] = {"function": reaction.function}
-    arguments = ["event"]
+    arguments = ["*event" if isinstance(reaction.trigger, OnAll) else "event"]
     for number, (parameter, kind) in enumerate(zip(reaction.signature.parameters, kinds, strict=True)):
         if kind is None:
             continue  # it has a default

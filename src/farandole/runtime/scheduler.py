@@ -21,6 +21,7 @@ from farandole.runtime.batch import fault_of
 from farandole.runtime.inbox import DONE, EXHAUSTED, Failure, ProcessDied, after_failure, has_exhausted_attempts
 from farandole.runtime.outside import Outside
 from farandole.runtime.plan import Plan, run_handler
+from farandole.runtime.saga import Arrival, Ready, Saga
 from farandole.runtime.signals import Signals
 from farandole.stores.base import InboxRow, Store, Transaction, Verdict
 from farandole.world import World
@@ -198,12 +199,23 @@ class Scheduler:
             return await self._reread_one(transaction, row)
         plan, end = self._plan(row)
         envelope, event = self._read(plan, row)
-        await transaction.settle(row, end)
+        arrival = Arrival(plan, row.id, event, envelope, row.body)
         try:
+            if plan.saga is not None:
+                ready = await plan.saga.collect(transaction, arrival, self._world)
+                if isinstance(ready, Verdict):
+                    await transaction.settle(row, ready)
+                    return []
+                plan, event, envelope = ready.plan, ready.event, ready.cause
+            await transaction.settle(row, end)
             call = plan.call(event, transaction, plan.context(envelope, row.attempts, self._world), _LastError(row))
             value = await run_handler(plan, call, inline=self._store.inline)
             messages = plan.emissions(value, envelope, self._world.now())
+            if arrival.plan.saga is not None:
+                await arrival.plan.saga.conclude(transaction, arrival)
             await transaction.flush()
+        except ClaimLost:
+            raise
         except BaseException as error:
             if not fault_of(error):
                 raise
@@ -239,9 +251,17 @@ class Scheduler:
         try:
             plan, end = self._plan(row)
             envelope, event = self._read(plan, row)
+            arrival = Arrival(plan, row.id, event, envelope, row.body)
+            if plan.saga is not None:
+                ready = await self._collect(plan.saga, arrival, row)
+                if ready is None:
+                    return
+                plan, event, envelope = ready.plan, ready.event, ready.cause
             context = plan.context(envelope, row.attempts, self._world)
             async with self._outside.run(plan, event, context, _LastError(row)) as (transaction, value):
                 await transaction.settle(row, end)
+                if arrival.plan.saga is not None:
+                    await arrival.plan.saga.conclude(transaction, arrival)
                 messages = plan.emissions(value, envelope, self._world.now())
                 if messages:
                     await transaction.emit(messages)
@@ -257,6 +277,17 @@ class Scheduler:
                 self._wake_relay()
         if row.attempts > 1:
             self._signals.retried(row.reaction, 1)
+
+    async def _collect(self, saga: Saga, arrival: Arrival, row: InboxRow) -> Ready | None:
+        """A join or a deadline, in a transaction of its own; None: there is nothing to run, and the row is settled."""
+        async with self._store.begin() as transaction:
+            ready = await saga.collect(transaction, arrival, self._world)
+            if isinstance(ready, Ready):
+                return ready
+            await transaction.settle(row, ready)
+        self._signals.handled(row.reaction, 1)
+        self.bell.ring()
+        return None
 
     async def _settle_failure(self, row: InboxRow, failure: Failure) -> None:
         verdict = self._verdict(row, failure)

@@ -224,11 +224,11 @@ class _Comparison:
         if names is not True:
             said = writer.get("propertyNames", True)
             if rest not in (False, _UNSAID):
-                reasons += _inside(" (a name)", (yield self.compare(self._names(said), names)))
+                reasons += _inside(".(a name)", (yield self.compare(self._names(said), names)))
             if properties:
                 keys = {"enum": list(properties)}
                 self._kept.append(keys)
-                reasons += _inside(" (a name)", (yield self.compare(keys, names)))
+                reasons += _inside(".(a name)", (yield self.compare(keys, names)))
         most = len(properties) if rest in (False, _UNSAID) else None
         sizes = {**writer, "minProperties": max(writer.get("minProperties", 0), len(required))}
         if most is not None:

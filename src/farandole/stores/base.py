@@ -18,7 +18,18 @@ import msgspec
 from farandole.errors import StoreBusy
 from farandole.model.envelope import Message
 
-__all__ = ["DeadFilter", "Edit", "InboxRow", "LateTransaction", "OutboxRow", "Store", "StoreStatus", "Transaction", "Verdict"]
+__all__ = [
+    "DeadFilter",
+    "Edit",
+    "InboxRow",
+    "Instance",
+    "LateTransaction",
+    "OutboxRow",
+    "Store",
+    "StoreStatus",
+    "Transaction",
+    "Verdict",
+]
 
 
 class InboxRow(msgspec.Struct, kw_only=True):
@@ -159,6 +170,37 @@ class Edit(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
 
 
+class Instance(msgspec.Struct, kw_only=True):
+    """Where one instance of a join or deadline stands; see `sagas/` for its states.
+
+    Attributes
+    ----------
+    reaction, key:
+        Whose it is, and what tells it from others.
+    state:
+        `"open"` for one that is new.
+    timer:
+        The id of the inbox row that waits as its timer, or None.
+    runner:
+        The id of the event for which its handler runs, once that is decided.
+    have:
+        How many parts have come, by type.
+    expected:
+        How many parts it waits for, where the events say so.
+    since:
+        When its state changed last, in seconds since 1970; given by the store.
+    """
+
+    reaction: str
+    key: str
+    state: str = "open"
+    timer: str | None = None
+    runner: str | None = None
+    have: dict[str, int] = {}
+    expected: int | None = None
+    since: float = 0.0
+
+
 class Transaction(Protocol):
     """An open transaction of a batch. Whatever raises inside it undoes all of it."""
 
@@ -187,6 +229,26 @@ class Transaction(Protocol):
 
     async def keep_receipt(self, reaction: str, id: str, receipt: bytes) -> None:
         """Keep what a command answered, with its inbox row."""
+        ...
+
+    async def instance(self, reaction: str, key: str) -> Instance:
+        """This instance, locked until the transaction ends; one that is not there is made."""
+        ...
+
+    async def keep(self, instance: Instance) -> None:
+        """Write what changed in an instance; once its state is not open and its handler is not to run, its parts are deleted."""
+        ...
+
+    async def add_part(self, instance: Instance, id: str, body: bytes) -> bool:
+        """Keep an event as a part of an instance; False: it is one already."""
+        ...
+
+    async def parts(self, instance: Instance) -> list[bytes]:
+        """The parts, in the order of arrival."""
+        ...
+
+    async def drop(self, reaction: str, id: str, reason: str) -> None:
+        """A waiting row of this transaction's service becomes a skipped one; nothing happens where it does not wait (any more)."""
         ...
 
     def savepoint(self) -> AbstractAsyncContextManager[Transaction]:

@@ -8,7 +8,19 @@ from typing import Any
 from farandole.process import is_dead, process_name
 from farandole.stores.base import DeadFilter, Edit, InboxRow
 
-__all__ = ["BUCKETS", "KEPT", "RELAY", "SETTLED", "conditions", "edit_row", "inbox_row", "is_orphaned", "named", "share_of"]
+__all__ = [
+    "BUCKETS",
+    "HAS_PARTS",
+    "KEPT",
+    "RELAY",
+    "SETTLED",
+    "conditions",
+    "edit_row",
+    "inbox_row",
+    "is_orphaned",
+    "named",
+    "share_of",
+]
 
 BUCKETS = 64
 """Messages of one key share a bucket; a bucket has one relay at a time, so that they stay in order."""
@@ -20,6 +32,10 @@ KEPT = frozenset({"parked", "claimed", "dead", "exhausted"})
 
 SETTLED = frozenset({"done", "skipped", "exhausted"})
 """States in which nothing more happens: such rows are purged in time."""
+
+
+HAS_PARTS = frozenset({"open", "full", "expired"})
+"""States in which an instance of a join keeps its parts; in the others it is a tombstone."""
 
 
 def named(token: str) -> str:

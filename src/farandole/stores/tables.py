@@ -92,5 +92,24 @@ def metadata(schema: str | None = None) -> MetaData:
     )
     Index("farandole_edits_id", edits.c.id)
     Index("farandole_edits_at", edits.c.at)
+    instances = Table(
+        "farandole_instances",
+        tables,
+        *(Column(name, plain, primary_key=True) for name in ("reaction", "key")),
+        Column("state", Text, nullable=False),
+        *(Column(name, Text) for name in ("timer", "runner")),
+        Column("have", Text, nullable=False),
+        Column("expected", BigInteger),
+        Column("since", BigInteger, nullable=False),
+    )
+    over = instances.c.state.not_in(["open", "full"])
+    Index("farandole_instances_over", instances.c.since, postgresql_where=over)
+    Table(
+        "farandole_parts",
+        tables,
+        *(Column(name, plain, primary_key=True) for name in ("reaction", "key", "id")),
+        Column("number", BigInteger, Identity(), nullable=False),
+        Column("body", LargeBinary, nullable=False),
+    )
     Table("farandole_schema", tables, Column("version", Integer, nullable=False))
     return tables

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from tests.rehearse.story.cases import ALL, crash_before_ack, runs
 
+from farandole.drawing.ink import wide
 from farandole.rehearse.beats import Beat
 from farandole.rehearse.story import sentences, svg
-from farandole.rehearse.story.ink import wide
 
 NAMESPACE = "{http://www.w3.org/2000/svg}"
 
@@ -47,7 +47,7 @@ def test_it_needs_no_other_file_and_follows_the_readers_light() -> None:
 def test_every_class_that_is_used_has_a_colour_on_both_kinds_of_pages() -> None:
     for make in ALL.values():
         light, dark = svg(make()).split("@media")[0], svg(make()).split("@media")[1].split("</style>")[0]
-        used = {name for element in parse(make()).iter() for name in (element.get("class") or "").split()} - {"farandole-story"}
+        used = {name for element in parse(make()).iter() for name in (element.get("class") or "").split()} - {"farandole-picture"}
         for name in used:
             assert f".{name}{{" in light, name
             assert f".{name}{{" in dark, name

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from farandole.drawing.letters import lines
 from farandole.rehearse.beats import Beat
 from farandole.rehearse.story.canvas import painted
 from farandole.rehearse.story.history import History
-from farandole.rehearse.story.letters import lines
 from farandole.rehearse.story.mermaid import mermaid
 from farandole.rehearse.story.regression import regression
 from farandole.rehearse.story.relevance import Fold, relevant

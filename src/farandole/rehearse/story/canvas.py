@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from farandole.rehearse.story.letters import cells, fit
+from farandole.drawing.letters import cells, fit
 
 __all__ = ["STYLES", "Line", "painted"]
 

@@ -1,14 +1,12 @@
-"""A sequence diagram in Mermaid's language, for pages that draw it themselves.
-
-Texts are escaped by its own means, `#59;` for a semicolon, so that they neither end a statement nor begin one.
-"""
+"""A sequence diagram in Mermaid's language, for pages that draw it themselves."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from farandole.drawing.letters import balanced
+from farandole.drawing.mermaid import escaped
 from farandole.rehearse.beats import Beat
-from farandole.rehearse.story.letters import balanced
 from farandole.rehearse.story.relevance import Fold
 from farandole.rehearse.story.scene import Look, Row, scene
 
@@ -16,7 +14,6 @@ __all__ = ["mermaid"]
 
 _ARROWS: dict[Look, str] = {"arrow": "->>", "again": "-->>", "answer": "-->", "lost": "-x"}
 _MARKS: dict[Look, str] = {"crash": "✗ ", "restart": "↻ ", "failed": "! ", "fault": "↯ ", "violation": "✗ "}
-_PLAIN = frozenset(" .,:()[]/+*=?!'_-…✗↻↯")
 _NOTE = 44  # letters of a line in a note
 
 
@@ -26,24 +23,14 @@ def mermaid(beats: Sequence[Beat | Fold]) -> str:
     ids = {name: f"p{number}" for number, name in enumerate(shown.lifelines or ("nobody",))}
     across = ",".join(dict.fromkeys((next(iter(ids.values())), list(ids.values())[-1])))
     written = ["sequenceDiagram"]
-    written += [f"    participant {id} as {_escaped(name)}" for name, id in ids.items()]
+    written += [f"    participant {id} as {escaped(name)}" for name, id in ids.items()]
     written += [f"    {line}" for row in shown.rows for line in _statements(row, ids, across)]
     return "\n".join([*written, ""])
 
 
 def _statements(row: Row, ids: dict[str, str], across: str) -> Iterator[str]:
     if row.look in _ARROWS:
-        yield f"{ids[row.at]}{_ARROWS[row.look]}{ids[row.to]}: {_escaped(row.label)}"
+        yield f"{ids[row.at]}{_ARROWS[row.look]}{ids[row.to]}: {escaped(row.label)}"
     else:
-        text = "<br/>".join(map(_escaped, balanced(_MARKS.get(row.look, "") + row.label, _NOTE)))
+        text = "<br/>".join(map(escaped, balanced(_MARKS.get(row.look, "") + row.label, _NOTE)))
         yield f"Note over {ids[row.at] if row.at else across}: {text or '-'}"
-
-
-def _escaped(text: str) -> str:
-    """Letters, digits and a few signs as they are, all else as numbers."""
-    if text.lower().lstrip(":").startswith(("wrap:", "nowrap:")):  # would be read as an instruction
-        text = text.replace(":", "\N{RATIO}", 1)
-    escaped = "".join(char if char.isalnum() or char in _PLAIN else f"#{ord(char)};" for char in text)
-    if escaped.strip().lower() == "end":  # would end what nobody began
-        escaped = f"#{ord(escaped.strip()[0])};{escaped.strip()[1:]}"
-    return escaped or "-"

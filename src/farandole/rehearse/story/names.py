@@ -6,8 +6,8 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from farandole.drawing.letters import plain
 from farandole.rehearse.beats import Beat
-from farandole.rehearse.story.letters import plain
 
 __all__ = ["EVENTFUL", "Names", "named_in"]
 

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from farandole.rehearse.story.letters import lines
+from farandole.drawing.letters import lines
 
 __all__ = ["regression"]
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from farandole.drawing.letters import plain
 from farandole.rehearse.beats import Beat
 from farandole.rehearse.story.groups import BARRIERS
 from farandole.rehearse.story.history import History
-from farandole.rehearse.story.letters import plain
 from farandole.rehearse.story.relevance import Fold, relevant
 from farandole.rehearse.story.troubles import ACTED, ANSWERED, LOST, happening, place
 

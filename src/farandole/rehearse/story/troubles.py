@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from farandole.drawing.letters import plain, span
 from farandole.rehearse.beats import Beat
 from farandole.rehearse.story.history import History
-from farandole.rehearse.story.letters import plain, span
 from farandole.rehearse.story.points import point_words
 
 __all__ = ["ACTED", "ANSWERED", "LOST", "TROUBLES", "Happening", "happening", "outside_outcome", "place"]

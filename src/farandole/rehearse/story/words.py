@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from farandole.drawing.letters import listed, plain, span
 from farandole.rehearse.beats import Beat
 from farandole.rehearse.story.groups import Group, grouped
 from farandole.rehearse.story.history import History
-from farandole.rehearse.story.letters import listed, plain, span
 from farandole.rehearse.story.relevance import Fold, relevant
 from farandole.rehearse.story.troubles import TROUBLES, happening, opening, outside_outcome, place
 

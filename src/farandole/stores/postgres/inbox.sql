@@ -1,3 +1,6 @@
+-- look: Whether any key waits. In the order of its index, so that nobody takes the whole table for the shorter way while it has no statistics.
+SELECT 1 FROM farandole_inbox WHERE blocks ORDER BY reaction, key, seq LIMIT 1;
+
 -- claim: Insert marks, numbered as they arrived; those that are known drop out. Sorted, so that overlapping batches do not deadlock.
 INSERT INTO farandole_inbox (seq, reaction, id, state, handled_at)
 SELECT seq, reaction, id, 'done', :now FROM (

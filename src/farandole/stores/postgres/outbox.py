@@ -65,7 +65,7 @@ async def lease(database: Database, connection: Any, token: str, seconds: float)
 
 async def bury(database: Database, connection: Any, row: OutboxRow, reason: str) -> None:
     """A message that no broker takes becomes a dead letter of the relay."""
-    if await database.run(connection, SQL.published, [row.seq]):
+    if await database.run(connection, SQL.withdraw, row.seq):
         m = row.message
         await database.run(
             connection, inbox.SQL.bury, database.now, escape(m.id), escape(m.key), escape(m.topic), m.body, clean(reason)

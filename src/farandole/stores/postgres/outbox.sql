@@ -12,8 +12,12 @@ SELECT found.* FROM unnest($2::smallint[]) AS wanted CROSS JOIN LATERAL (
     SELECT seq, bucket, aggregatetype, aggregateid, id, type, payload FROM farandole_outbox WHERE bucket = wanted ORDER BY seq LIMIT $1
 ) AS found ORDER BY found.seq LIMIT $1;
 
--- published: The broker has these.
-DELETE FROM farandole_outbox WHERE seq = ANY($1::bigint[]) RETURNING seq;
+-- published: The broker has these. A transaction of its own that waits for no disk.
+WITH relaxed AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
+DELETE FROM farandole_outbox USING relaxed WHERE seq = ANY($1::bigint[]);
+
+-- withdraw: It leaves the outbox, in a transaction that keeps it elsewhere.
+DELETE FROM farandole_outbox WHERE seq = $1 RETURNING seq;
 
 -- only_me: One relay at a time looks at the leases.
 LOCK TABLE farandole_outbox_leases IN EXCLUSIVE MODE;

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from farandole.errors import ConfigurationError, StoreBusy, StoreError
 from farandole.stores.base import DeadFilter, Edit, InboxRow, LateTransaction, OutboxRow, StoreStatus, Transaction
-from farandole.stores.postgres import inbox, outbox
+from farandole.stores.postgres import inbox, outbox, sagas
 from farandole.stores.postgres.database import Database, Settings, excuse
 from farandole.stores.postgres.migrate import create_tables, latest, migrate, version_of
 from farandole.stores.postgres.text import escape
@@ -193,8 +193,7 @@ class PostgresStore:
 
     async def published(self, seqs: Sequence[int]) -> None:
         if seqs:
-            async with self._alone(durable=False) as (database, connection):
-                await database.run(connection, outbox.SQL.published, list(seqs))
+            await self.database.read(outbox.SQL.published, list(seqs))
 
     async def unpublishable(self, row: OutboxRow, reason: str) -> None:
         async with self._alone(durable=True) as access:
@@ -207,6 +206,7 @@ class PostgresStore:
         self._purged_to = last if deleted == limit else 0
         if deleted < limit:
             await database.read(inbox.SQL.forget_edits, database.now, age, limit)
+            await database.read(sagas.SQL.over, database.now, age, limit)
         return int(deleted)
 
     async def status(self) -> StoreStatus:

@@ -14,9 +14,9 @@ import asyncpg
 
 from farandole.errors import DeclarationError, StoreError
 from farandole.model.envelope import Message
-from farandole.stores.base import InboxRow, Verdict
+from farandole.stores.base import InboxRow, Instance, Verdict
 from farandole.stores.guard import OWN, caller
-from farandole.stores.postgres import inbox, outbox
+from farandole.stores.postgres import inbox, outbox, sagas
 from farandole.stores.postgres.database import TROUBLE, Database, is_lost
 from farandole.stores.postgres.text import escape
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Begin", "LatePostgres", "PostgresTransaction"]
 
-_LOOK = "SELECT 1 FROM farandole_inbox WHERE blocks LIMIT 1"
 _RELAXED = "SET LOCAL synchronous_commit = off; "
 _COMMIT = f"RELEASE SAVEPOINT {OWN}; COMMIT"
 
@@ -34,7 +33,9 @@ _COMMIT = f"RELEASE SAVEPOINT {OWN}; COMMIT"
 async def begin(database: Database, connection: Any, *, durable: bool = True) -> bool:
     """Begin, in one round trip; gives whether any key waits at all."""
     relaxed = "" if durable else _RELAXED
-    tag = await database.control(connection, "begin", f"{database.settings.begin}; {relaxed}SAVEPOINT {OWN}; {_LOOK}")
+    tag = await database.control(
+        connection, "begin", f"{database.settings.begin}; {relaxed}SAVEPOINT {OWN}; {inbox.SQL.look.sql}"
+    )
     database.alive(connection).hold(True)
     return not tag.endswith(" 0")
 
@@ -138,6 +139,21 @@ class PostgresTransaction:
         database, connection = self._access
         if not await database.run(connection, inbox.SQL.keep_receipt, receipt, escape(reaction), escape(id)):
             raise StoreError(f"keep_receipt: event {id} of {reaction} has no inbox row. Claim it first")
+
+    async def instance(self, reaction: str, key: str) -> Instance:
+        return await sagas.instance(*self._access, reaction, key)
+
+    async def keep(self, instance: Instance) -> None:
+        await sagas.keep(*self._access, instance)
+
+    async def add_part(self, instance: Instance, id: str, body: bytes) -> bool:
+        return await sagas.add_part(*self._access, instance, id, body)
+
+    async def parts(self, instance: Instance) -> list[bytes]:
+        return await sagas.parts(*self._access, instance)
+
+    async def drop(self, reaction: str, id: str, reason: str) -> None:
+        await sagas.drop(*self._access, reaction, id, reason)
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[PostgresTransaction]:

@@ -184,7 +184,7 @@ class Access:
             database.open_reader()
             if (reader := database.reader) is not None:
                 for pragma in ("query_only = ON", "cache_size = -20000"):
-                    await self.patiently(lambda pragma=pragma: sqlite3.Cursor(reader).execute(f"PRAGMA {pragma}"))  # type: ignore[misc]
+                    await self.patiently(lambda pragma=pragma: reader.plain_cursor().execute(f"PRAGMA {pragma}"))  # type: ignore[misc]
         except sqlite3.DatabaseError as error:
             raise self.unusable(error) from error
 
@@ -232,7 +232,7 @@ class Access:
         self.world.point(statement.before)
         reader, values = database.reader, statement.arrange(parameters)
         try:
-            rows = await self.patiently(lambda: sqlite3.Cursor(reader).execute(statement.sql, values).fetchall())
+            rows = await self.patiently(lambda: reader.plain_cursor().execute(statement.sql, values).fetchall())
         except sqlite3.Error as error:
             raise self.failed(statement.name, error) from error
         self.world.point(statement.after)

@@ -46,6 +46,8 @@ class OwnedCursor(sqlite3.Cursor):
 
 
 _plain_execute = sqlite3.Cursor.execute
+_cursor = sqlite3.Connection.cursor
+"""Makes cursors. `sqlite3.Cursor(connection)` leaves a weak reference in the connection that only this here ever clears away."""
 
 
 def _execute(cursor: OwnedCursor, connection: OwnedConnection, sql: str, parameters: Any) -> OwnedCursor:
@@ -75,11 +77,15 @@ class OwnedConnection(sqlite3.Connection):
     def cursor(self, factory: Any = OwnedCursor) -> Any:
         return super().cursor(factory)
 
+    def plain_cursor(self) -> sqlite3.Cursor:
+        """One for the store itself."""
+        return _cursor(self, sqlite3.Cursor)
+
     def execute(self, sql: str, parameters: Any = (), /) -> OwnedCursor:  # sqlite3's own would make an unguarded cursor
-        return _execute(OwnedCursor(self), self, sql, parameters)
+        return _execute(_cursor(self, OwnedCursor), self, sql, parameters)
 
     def executemany(self, sql: str, parameters: Iterable[Any], /) -> OwnedCursor:
-        return OwnedCursor(self).executemany(sql, parameters)
+        return _cursor(self, OwnedCursor).executemany(sql, parameters)
 
     def commit(self) -> NoReturn:
         refuse("commit()")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from farandole.errors import StoreBusy, StoreError
 from farandole.stores.base import DeadFilter, Edit, InboxRow, LateTransaction, OutboxRow, StoreStatus, Transaction
 from farandole.stores.rows import RELAY, conditions, edit_row, inbox_row, named
-from farandole.stores.sqlite import inbox, outbox
+from farandole.stores.sqlite import inbox, outbox, sagas
 from farandole.stores.sqlite.database import Access, Database
 from farandole.stores.sqlite.inbox import array, millis
 from farandole.stores.sqlite.migrate import create_tables, migrate
@@ -187,13 +187,16 @@ class SqliteStore:
                 async with self._alone(durable=False) as access:
                     deleted += access.run(inbox.SQL.purge, (array(old), millis(before))).rowcount
             elif not self._purged_to:
-                await self._forget_edits(before, limit)
+                await self._forget(before, limit)
                 break
             await self._world.sleep(0)  # reading does not suspend: others have their turn
         return deleted
 
-    async def _forget_edits(self, before: float, limit: int) -> None:
-        """What was kept of edits goes after their rows. People make few."""
+    async def _forget(self, before: float, limit: int) -> None:
+        """What was kept of edits, and tombstones of instances, go after their rows."""
+        if (await self.access.read(sagas.SQL.any_over, (millis(before),)))[0][0]:
+            async with self._alone(durable=False) as access:
+                sagas.forget(access, before, limit)
         if (await self.access.read(inbox.SQL.any_edits, (millis(before),)))[0][0]:
             async with self._alone(durable=False) as access:
                 access.run(inbox.SQL.forget_edits, (millis(before), limit))

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from farandole.errors import DeclarationError, StoreError
 from farandole.model.envelope import Message
-from farandole.stores.base import InboxRow, Verdict
+from farandole.stores.base import InboxRow, Instance, Verdict
 from farandole.stores.guard import OWN, caller
-from farandole.stores.sqlite import inbox, outbox
+from farandole.stores.sqlite import inbox, outbox, sagas
 from farandole.stores.sqlite.database import Access
 from farandole.stores.sqlite.guard import denied
 from farandole.stores.statements import Statement
@@ -90,6 +90,21 @@ class SqliteTransaction:
     async def keep_receipt(self, reaction: str, id: str, receipt: bytes) -> None:
         if not self._access.run(inbox.SQL.keep_receipt, (receipt, reaction, id)).rowcount:
             raise StoreError(f"keep_receipt: event {id} of {reaction} has no inbox row. Claim it first")
+
+    async def instance(self, reaction: str, key: str) -> Instance:
+        return sagas.instance(self._access, reaction, key)
+
+    async def keep(self, instance: Instance) -> None:
+        sagas.keep(self._access, instance)
+
+    async def add_part(self, instance: Instance, id: str, body: bytes) -> bool:
+        return sagas.add_part(self._access, instance, id, body)
+
+    async def parts(self, instance: Instance) -> list[bytes]:
+        return sagas.parts(self._access, instance)
+
+    async def drop(self, reaction: str, id: str, reason: str) -> None:
+        sagas.drop(self._access, reaction, id, reason)
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[SqliteTransaction]:
@@ -229,7 +244,7 @@ class LateSqlite:
                     raise
         else:  # in memory there is one connection: no other transaction may be open while we look
             async with database.lock:
-                own = sqlite3.Cursor(database.writer)
+                own = database.writer.plain_cursor()
                 own.execute("PRAGMA query_only = ON")
                 try:
                     return _fetch(database.writer, sql, parameters)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from functools import lru_cache
 from xml.sax.saxutils import escape
 
-__all__ = ["arrow_head", "box", "cross", "line", "page", "shortened", "text", "wide"]
+__all__ = ["arrow_head", "box", "broken", "cross", "line", "page", "shortened", "text", "wide"]
 
 _LIGHT = {
     "paper": "#ffffff",
@@ -18,9 +20,11 @@ _LIGHT = {
     "red": "#b3261e",
     "amber": "#8a5a00",
     "green": "#256b3a",
+    "plum": "#8b2f6b",
     "redtint": "#fdecea",
     "ambertint": "#fdf3dc",
     "greentint": "#e6f4ea",
+    "bluetint": "#e7f1f9",
     "greytint": "#f2f5f8",
     "alarm": "#b3261e",
     "onalarm": "#ffffff",
@@ -36,9 +40,11 @@ _DARK = {
     "red": "#ff8a80",
     "amber": "#e8b84a",
     "green": "#7fd99a",
+    "plum": "#f0a3d1",
     "redtint": "#3a1a1b",
     "ambertint": "#352a10",
     "greentint": "#14301e",
+    "bluetint": "#152c40",
     "greytint": "#1b2530",
     "alarm": "#8f2018",
     "onalarm": "#ffffff",
@@ -50,7 +56,7 @@ _NARROW, _BROAD = frozenset("iljtfrI.,:;|!'()[]/ -"), frozenset("mwMW@%—…")
 def page(width: float, height: float, title: str, description: str, parts: Sequence[str]) -> str:
     """The document."""
     opening = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="farandole-story" viewBox="0 0 {width:.0f} {height:.0f}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="farandole-picture" viewBox="0 0 {width:.0f} {height:.0f}" role="img" '
         f'font-family="Helvetica, Arial, sans-serif"><title>{escape(title)}</title><desc>{escape(description)}</desc>'
     )
     style = f"<style>{_css(_LIGHT)}@media (prefers-color-scheme: dark) {{{_css(_DARK)}}}</style>"
@@ -59,7 +65,7 @@ def page(width: float, height: float, title: str, description: str, parts: Seque
 
 def _css(colours: dict[str, str]) -> str:
     rules = [
-        f".farandole-story .f-{name}{{fill:{colour}}}.farandole-story .s-{name}{{stroke:{colour}}}"
+        f".farandole-picture .f-{name}{{fill:{colour}}}.farandole-picture .s-{name}{{stroke:{colour}}}"
         for name, colour in colours.items()
     ]
     return "".join(rules)
@@ -67,7 +73,12 @@ def _css(colours: dict[str, str]) -> str:
 
 def wide(words: str, size: float) -> float:
     """About how wide a text is, rather too wide than too narrow."""
-    return sum(map(_wide, words)) * size
+    return _letters(words) * size
+
+
+@lru_cache(maxsize=4096)
+def _letters(words: str) -> float:
+    return sum(map(_wide, words))
 
 
 def _wide(char: str) -> float:
@@ -85,6 +96,28 @@ def shortened(words: str, size: float, room: float) -> str:
     while words and wide(f"{words}…", size) > room:
         words = words[:-1]
     return f"{words}…"
+
+
+_PIECES = re.compile(r"(?:[A-Z]+(?![a-z])[0-9]*|[A-Z]?[^A-Z\s_.:/-]+|[A-Z])[\s_.:/-]*|[\s_.:/-]+")
+"""A word with what parts it from the next one."""
+
+
+def broken(words: str, size: float, room: float, most: int = 3) -> list[str]:
+    """A name in lines that are about as wide as there is room, at most: it breaks where a new word begins, `Order|Placed`.
+
+    Parameters
+    ----------
+    most:
+        How many lines there may be; what is more is cut, and `…` stands for it.
+    """
+    found = [""]
+    for piece in _PIECES.findall(words):
+        if found[-1] and wide(found[-1] + piece.rstrip(), size) > room:
+            found.append("")
+        found[-1] += piece.lstrip() if not found[-1] else piece
+    if len(found) > most:
+        found[most - 1 :] = ["".join(found[most - 1 :])]
+    return [shortened(line.rstrip(), size, room) for line in found]
 
 
 def text(

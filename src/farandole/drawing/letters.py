@@ -11,7 +11,8 @@ __all__ = ["balanced", "cells", "clock", "fit", "lines", "listed", "plain", "spa
 
 def plain(text: str) -> str:
     """Text on one line, without what would steer a terminal or spoil a document."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in " ".join(text.split()))
+    words = " ".join(text.split())
+    return words if words.isprintable() else "".join(char if char.isprintable() else repr(char)[1:-1] for char in words)
 
 
 def cells(text: str) -> int:

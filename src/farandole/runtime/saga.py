@@ -1,0 +1,71 @@
+"""What a reaction that waits for several events, or for time to pass, puts before its handler. `sagas/` has those that there are.
+
+    collect:  locks the instance, notes the event        -> Ready: run this handler with these events; or a verdict: nothing to run (yet)
+    conclude: after the handler, in the transaction that commits what it did
+
+A local reaction does both and its handler in one transaction. An outside one collects in a transaction of its own; its handler runs without
+one; whoever runs it again after a crash collects again, and is told the same.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from farandole.model.envelope import Envelope
+
+if TYPE_CHECKING:
+    from farandole.runtime.plan import Plan
+    from farandole.stores.base import Transaction, Verdict
+    from farandole.world import World
+
+__all__ = ["Arrival", "Ready", "Saga"]
+
+
+class Arrival(msgspec.Struct, frozen=True, gc=False):
+    """An event that came, or came again.
+
+    Attributes
+    ----------
+    id:
+        Its identity in the inbox.
+    plan:
+        Whose turn it is: the reaction's own, or that of its exhausted handler.
+    """
+
+    plan: Plan
+    id: str
+    event: Any
+    envelope: Envelope
+    body: bytes
+
+
+class Ready(msgspec.Struct, frozen=True, gc=False):
+    """A handler is to run.
+
+    Attributes
+    ----------
+    plan:
+        Which.
+    event:
+        What it takes: an event, or all parts of a join.
+    cause:
+        What its emissions follow from; of a join, all causes in one.
+    """
+
+    plan: Plan
+    event: Any
+    cause: Envelope
+
+
+class Saga(Protocol):
+    """The waiting of one reaction."""
+
+    async def collect(self, transaction: Transaction, arrival: Arrival, world: World) -> Ready | Verdict:
+        """Note the event; tell what is to be done now."""
+        ...
+
+    async def conclude(self, transaction: Transaction, arrival: Arrival) -> None:
+        """The handler has run."""
+        ...
