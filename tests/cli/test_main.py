@@ -32,7 +32,7 @@ def test_version_is_the_package_s(cafe: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "trace", "status", "dead", "dead list", "dead show", "dead retry", "dead discard", "demo"]
+    "command", ["run", "trace", "status", "dead", "dead list", "dead show", "dead retry", "dead discard", "check", "demo"]
 )
 def test_each_command_has_help(cafe: Project, command: str) -> None:
     code, out, _ = cafe.run(*command.split(), "--help")
