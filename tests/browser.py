@@ -16,8 +16,8 @@ _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "-
 
 
 def needed(missing: str) -> None:
-    """Skip, or fail where FARANDOLE_REQUIRE_BROWSER says that nothing may be missing."""
-    if os.environ.get("FARANDOLE_REQUIRE_BROWSER"):
+    """Skip, or fail where FARANDOLE_REQUIRE_TOOLS says that nothing may be missing."""
+    if os.environ.get("FARANDOLE_REQUIRE_TOOLS"):
         pytest.fail(missing)
     pytest.skip(missing)
 
@@ -41,8 +41,8 @@ def browser() -> Iterator[Any]:
 
 
 def mermaid_script() -> Path:
-    """Mermaid's own code, which is not part of the project; FARANDOLE_MERMAID says where it is."""
-    path = Path(os.environ.get("FARANDOLE_MERMAID", "mermaid.min.js"))
+    """Mermaid's own code, which is not part of the project."""
+    path = Path(__file__).parent / "node" / "node_modules" / "mermaid" / "dist" / "mermaid.min.js"
     if not path.is_file():
-        needed("no mermaid.min.js here: npm install mermaid, and set FARANDOLE_MERMAID to its dist/mermaid.min.js")
+        needed("mermaid is absent: npm ci --ignore-scripts --prefix tests/node")
     return path

@@ -18,7 +18,7 @@ from farandole.graph import Graph, Service
 from farandole.graph.of_code import graph_of
 from farandole.manifest import as_json, as_yaml, document_of
 
-HERE = Path(__file__).parent / "node"
+HERE = Path(__file__).parents[1] / "node"
 
 
 def parsed(files: list[Path]) -> dict[str, Any]:
@@ -36,8 +36,8 @@ def parser() -> None:
     if shutil.which("node") is None:
         why = "node is absent: the official parser of AsyncAPI cannot run"
     elif not (HERE / "node_modules").is_dir():
-        why = "the official parser of AsyncAPI is absent: npm ci --ignore-scripts --prefix tests/manifest/node"
-    if why and os.environ.get("FARANDOLE_REQUIRE_NODE"):
+        why = "the official parser of AsyncAPI is absent: npm ci --ignore-scripts --prefix tests/node"
+    if why and os.environ.get("FARANDOLE_REQUIRE_TOOLS"):
         pytest.fail(why)
     if why:
         pytest.skip(why)
