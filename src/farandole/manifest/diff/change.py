@@ -93,6 +93,16 @@ class Scope:
         """The services that read each type, in the new version."""
         return _readers(self.new)
 
+    @cached_property
+    def owners_before(self) -> dict[str, set[str]]:
+        """The services that own each type, in the old version; more than one contradict each other."""
+        return _owners(self.old)
+
+    @cached_property
+    def owners_now(self) -> dict[str, set[str]]:
+        """The services that own each type, in the new version."""
+        return _owners(self.new)
+
     def readers(self, type: str) -> tuple[str, ...]:
         """The services that read a type in either version."""
         return tuple(sorted({*self.readers_before.get(type, ()), *self.readers_now.get(type, ())}))
@@ -108,6 +118,14 @@ def pairs(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[str, bool]]:
     """What came (True) and what went (False)."""
     yield from ((one, True) for one in new if one not in old)
     yield from ((one, False) for one in old if one not in new)
+
+
+def _owners(graph: Graph) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for message in graph.messages:
+        if message.role == "owner":
+            found.setdefault(message.type, set()).add(message.service)
+    return found
 
 
 def _readers(graph: Graph) -> dict[str, tuple[str, ...]]:

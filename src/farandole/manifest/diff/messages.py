@@ -47,7 +47,7 @@ def _type(scope: Scope, tp: str, before: Message | None, now: Message | None) ->
     if now is None:
         yield _gone(scope, tp, before)
         return
-    owners = [{m.service for m in graph.messages if m.role == "owner" and m.type == tp} for graph in (scope.old, scope.new)]
+    owners = scope.owners_before[tp], scope.owners_now[tp]
     if owners[0] != owners[1]:
         yield Change(
             "risky",
@@ -378,6 +378,8 @@ def _unreadable(scope: Scope, tp: str, told: set[str]) -> Iterator[Change]:
         known: list[str] = []
         if before is not None and before.schema is not None and service in scope.readers_before.get(tp, ()):
             was = scope.old.declared(service, tp)
+            if was is not None and now is not None and same(was.schema, reader.schema) and same(before.schema, now.schema):
+                continue  # nothing that could be told apart has changed
             known = breaks(before.schema, was.schema) if was is not None and was.schema is not None else []
         for writer in written:
             assert writer.schema is not None
