@@ -11,7 +11,7 @@ DEV    := $(STAMP)-dev
 INPUTS := pyproject.toml constraints.txt scripts/venv.sh
 
 .DEFAULT_GOAL := help
-REHEARSALS := tests.rehearse.cafe:rehearsal examples.shop.rehearsal:rehearsal
+REHEARSALS := tests.rehearse.cafe:rehearsal tests.rehearse.parallel:rehearsal examples.shop.rehearsal:rehearsal
 .PHONY: help demo rehearse test test-servers lint format types check bench mutants lock clean
 
 help: ## say what can be done
