@@ -192,3 +192,17 @@ def test_searches_in_one_workflow_have_an_end(monkeypatch):
     answers = [flow.search(Question(flow.starts)) for _ in range(30)]
     assert answers[0][1]
     assert answers[-1] == (None, False)
+
+
+def test_a_trail_does_not_go_round_where_the_first_of_several_causes_the_second():
+    graph = chart(
+        reaction("s.first", "E2, E0", "E1", kind="any"),
+        reaction("s.then", "E1", "E2"),
+        reaction("s.end", "E2", "E5"),
+        workflow("E0", "E5", "E6"),
+    )
+    flow = flows_of(graph)[0]
+    world = flow.find(Question(flow.starts))
+    assert world is not None
+    path = ("shop.s.first", *wire("E1"), "shop.s.then", *wire("E2"), "shop.s.end", *wire("E5"))
+    assert world.trail(flow.net, flow.net.number[wire("E5")[0]]) == (*wire("E0"), *path)

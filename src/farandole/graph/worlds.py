@@ -76,9 +76,10 @@ class World:
     def trail(self, net: Net, goal: int) -> tuple[str, ...]:
         """How a type came, from the first cause on: types and reactions in turn."""
         found = [net.types[goal]]
+        order = {tp: place for place, tp in enumerate(self.came)}
         while (index := self.came[goal]) >= 0:
             arm = net.arms[index]
-            goal = next((part for part in arm.parts if part in self.came), arm.parts[0])
+            goal = min(arm.parts, key=lambda part: order.get(part, len(order)))  # the first to come: others may follow from it
             found += (arm.reaction.id, net.types[goal])
             if goal not in self.came:  # the command at the door
                 break
