@@ -166,7 +166,7 @@ def test_reactions_say_what_they_take_and_give(graph: Graph) -> None:
     assert charge.alternatives == (("shop.Paid.v1",), ("shop.Declined.v1",))
     assert charge.exhausted is not None
     assert charge.exhausted.emits == ("shop.Declined.v1",)
-    assert (charge.outside, charge.horizon, charge.group) == (True, 10.0, "shop.payments.charge")
+    assert (charge.outside, charge.horizon, charge.group) == (True, 20.0, "shop.payments.charge")
     assert charge.effects == Effects(writes=("money",))
     place = graph.reaction["shop.orders.place"]
     assert (place.trigger.kind, place.may_emit_nothing, place.group, place.horizon, place.doc) == (

@@ -64,7 +64,7 @@ def test_the_official_parser_accepts_whatever_we_write(parser: None, tmp_path: P
     files: list[Path] = []
 
     @given(graphs())
-    @settings(max_examples=8, database=None)
+    @settings(max_examples=3, database=None)
     def write(graph: Graph) -> None:
         for service in graph.services:
             files.append(tmp_path / f"{len(files)}.yaml")

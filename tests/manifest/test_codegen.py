@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -30,6 +31,7 @@ from farandole.schema import breaks, schema_of, sensitive_paths
 SRC = Path(__file__).parents[2] / "src"
 HERE = Place("shop.yaml", 1)
 BIN = Path(sys.executable).parent
+CACHE = Path(__file__).parents[2] / ".mypy_cache" / f"of-tests-{os.environ.get('PYTEST_XDIST_WORKER', '')}"
 
 
 def event(schema: Any, type: str = "shop.OrderPlaced.v1", **more: Any) -> Message:
@@ -267,7 +269,7 @@ def test_readers_of_the_shop_read_what_the_shop_writes() -> None:
 
 @pytest.mark.slow
 @given(st.data())
-@settings(max_examples=100)
+@settings(max_examples=50)
 def test_all_data_of_a_schema_is_decoded(source: st.DataObject) -> None:
     schema = source.draw(schemas())
     value = source.draw(data(schema, schema))
@@ -297,7 +299,7 @@ def test_linters_and_type_checkers_are_content(tmp_path: Path) -> None:
     for command in (
         ["ruff", "check", "--isolated", "--select", "E,F,I,UP,W,N801,RUF022", "--ignore", "E501,E741"],
         ["ruff", "format", "--isolated", "--diff"],
-        ["mypy", "--strict", "--cache-dir", str(tmp_path / "cache")],
+        ["mypy", "--strict", "--cache-dir", str(CACHE)],
     ):
         tool, *options = command
         done = subprocess.run(

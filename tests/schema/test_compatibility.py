@@ -307,7 +307,7 @@ def pairs(draw: st.DrawFn) -> tuple[Any, Any]:
 
 @pytest.mark.slow
 @given(st.data())
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_data_of_a_writer_without_breaks_is_valid_for_the_reader(source: st.DataObject) -> None:
     writer, reader = source.draw(pairs())
     assume(not breaks(writer, reader))
