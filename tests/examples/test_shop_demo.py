@@ -164,15 +164,6 @@ def test_a_demo_without_the_shop_says_what_to_do(tmp_path):
     assert ran.stderr == "farandole: the shop example is not installed. Install farandole again, from its wheel or checkout\n"
 
 
-def test_the_readme_draws_every_event_and_reaction():
-    drawn = (ROOT / "examples" / "shop" / "README.md").read_text()
-    diagram = drawn.partition("```mermaid")[2].partition("```")[0]
-    for edge in shop.edges:
-        if edge.service != "inventory" or edge.reaction != "receive":
-            assert f"{edge.service}.{edge.reaction}" in diagram
-            assert edge.effect is None or edge.effect.__name__ in diagram
-
-
 def test_a_folder_may_have_any_name(tmp_path, capsys):
     data = tmp_path / "50% off? a%20b"
     code, told = run(capsys, "--invoices", 20, "--data", data)
