@@ -10,8 +10,8 @@ reactions do is undone with the transaction.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -24,11 +24,13 @@ from farandole.runtime.signals import Signals
 from farandole.stores.base import InboxRow, Store, Transaction, Verdict
 from farandole.world import World
 
-__all__ = ["Batch", "Result", "Work", "fault_of", "row_of"]
+__all__ = ["Batch", "Result", "Work", "fault_of", "patiently", "row_of"]
+
+T = TypeVar("T")
 
 
 COLLISIONS = 2
-"""How often a batch that collided with another transaction runs again at once, before the worker waits."""
+"""How often a batch that collided with another transaction runs again at once, before whoever asked for it waits."""
 
 
 class Work(msgspec.Struct, frozen=True, gc=False):
@@ -94,6 +96,18 @@ def _ours(error: BaseException) -> bool:
     return not isinstance(error, SystemExit)
 
 
+async def patiently(attempt: Callable[[], Awaitable[T]], tell: Callable[[StoreBusy], None] = lambda _: None) -> T:
+    """Where transactions collide, all of it runs again, at once; where the store itself has waited already, it does not."""
+    for _ in range(COLLISIONS):
+        try:
+            return await attempt()
+        except StoreBusy as error:
+            if error.waited:
+                raise
+            tell(error)
+    return await attempt()
+
+
 def row_of(work: Work, **what: Any) -> InboxRow:
     """The inbox row of a work that is more than a mark."""
     return InboxRow(reaction=work.plan.id, id=work.id, key=work.key, topic=work.topic, body=work.body, **what)
@@ -138,24 +152,13 @@ class Batch:
             Nothing was committed, or it is unknown; run the batch again.
         """
         try:
-            result = await self._patiently(works, dead)
+            result = await patiently(lambda: self._attempts(works, dead), lambda error: self._signals.trouble("batch", error))
         finally:
             for name in ("_work", "_event"):
                 self.__dict__.pop(name, None)  # the collector cannot see through a work, and would keep all that its plan knows
         for row in result.failures:
             self._signals.failed(row.reaction, row.id, row.state, row.reason or "")
         return result
-
-    async def _patiently(self, works: Sequence[Work], dead: Sequence[InboxRow]) -> Result:
-        """Where transactions collide, the whole batch runs again, at once."""
-        for _ in range(COLLISIONS):
-            try:
-                return await self._attempts(works, dead)
-            except StoreBusy as error:
-                if error.waited:
-                    raise
-                self._signals.trouble("batch", error)
-        return await self._attempts(works, dead)
 
     async def _attempts(self, works: Sequence[Work], dead: Sequence[InboxRow]) -> Result:
         try:

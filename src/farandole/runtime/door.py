@@ -14,10 +14,10 @@ from typing import Any
 
 import msgspec
 
-from farandole.errors import CommandRefused, EmissionError, EnvelopeError, Reject, Skip, StoreBusy, StoreError
+from farandole.errors import CommandRefused, EmissionError, EnvelopeError, Reject, Skip, StoreError
 from farandole.model.envelope import Envelope, decode, encode, hashed_id
 from farandole.model.wire import Wire
-from farandole.runtime.batch import COLLISIONS, fault_of
+from farandole.runtime.batch import fault_of, patiently
 from farandole.runtime.outside import Outside
 from farandole.runtime.plan import Plan, run_handler
 from farandole.stores.base import Store, Transaction
@@ -154,7 +154,7 @@ class Door:
 
     async def _together(self, some: Sequence[_Pending]) -> None:
         try:
-            done = await self._in_one(some)
+            done = await patiently(lambda: self._in_one(some))
         except Exception as error:
             if isinstance(error, StoreError) or len(some) == 1:
                 if len(some) == 1:
@@ -172,16 +172,6 @@ class Door:
                 pending.answer.set_result(answer)
 
     async def _in_one(self, some: Sequence[_Pending]) -> list[tuple[_Pending, Receipt | None]]:
-        """Where transactions collide, all of it again, at once."""
-        for _ in range(COLLISIONS):
-            try:
-                return await self._once(some)
-            except StoreBusy as error:
-                if error.waited:
-                    raise
-        return await self._once(some)
-
-    async def _once(self, some: Sequence[_Pending]) -> list[tuple[_Pending, Receipt | None]]:
         async with self._store.begin() as transaction:
             done = [(pending, await self._carry_out(transaction, pending)) for pending in some]
             await transaction.flush()
