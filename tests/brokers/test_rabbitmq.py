@@ -65,7 +65,7 @@ class TestConformance(RestartSuite):
 
     @pytest.mark.real_time
     @pytest.mark.skipif(
-        os.environ.get("FULL") != "1", reason="SKIP: restart … not claimed: see the restarts of RabbitMQ in docs/brokers.md"
+        os.environ.get("FULL") != "1", reason="SKIP: with FULL=1 only, until what it finds is mended: RabbitMQ in docs/brokers.md"
     )
     async def test_a_broker_that_restarts_twice_loses_nothing_and_keeps_order(self) -> None:
         await super().test_a_broker_that_restarts_twice_loses_nothing_and_keeps_order()
