@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import unicodedata
-from collections.abc import Sequence
 
-__all__ = ["balanced", "cells", "clock", "fit", "lines", "listed", "plain", "span"]
+__all__ = ["balanced", "cells", "fit", "lines", "plain"]
 
 
 def plain(text: str) -> str:
@@ -74,24 +72,3 @@ def _pieces(word: str, width: int) -> list[str]:
         piece += char
         room -= size
     return [*pieces, piece]
-
-
-def listed(words: Sequence[str]) -> str:
-    """`a, b and c`."""
-    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
-
-
-def span(seconds: float) -> str:
-    """A length of time, given in seconds, as people say it; its sign is left out."""
-    seconds = abs(seconds)
-    if not math.isfinite(seconds):
-        return "ever"
-    if 0 < seconds < 0.9995:
-        return f"{seconds * 1000:.3g} ms"
-    return f"{seconds:.1f} s" if seconds < 1e6 else f"{seconds:.3g} s"
-
-
-def clock(time: float) -> str:
-    """A moment, in seconds since the run began, in at most eight letters."""
-    written = f"{time:.2f}"
-    return written if len(written) <= 8 else f"{time:.0e}"

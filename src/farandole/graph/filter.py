@@ -127,7 +127,13 @@ def _cut(reaction: Reaction, types: Collection[str]) -> Reaction:
     trigger = reaction.trigger
     return replace(
         reaction,
-        trigger=replace(trigger, receives=kept(trigger.receives), after=kept(trigger.after), unless=kept(trigger.unless)),
+        trigger=replace(
+            trigger,
+            receives=kept(trigger.receives),
+            after=kept(trigger.after),
+            unless=kept(trigger.unless),
+            failing=kept(trigger.failing),
+        ),
         emits=kept(reaction.emits),
         answers=tuple(dict.fromkeys(kept(answer) for answer in reaction.answers)),
         exhausted=branch(reaction.exhausted),

@@ -82,12 +82,15 @@ class Graph:
         """All message types that anything names, sorted."""
         found = {node.type for node in self.messages}
         for reaction in self.reactions:
-            found.update(reaction.trigger.receives, reaction.trigger.after, reaction.trigger.unless, reaction.effects_of_all_ways)
+            trigger = reaction.trigger
+            found.update(trigger.receives, trigger.after, trigger.unless, trigger.failing, reaction.effects_of_all_ways)
             found.update(*reaction.answers, reaction.relies_on, filter(None, [reaction.undoes]))
             for branch in filter(None, (reaction.exhausted, reaction.late)):
                 found.update(*branch.answers)
         for workflow in self.workflows:
             found.update(workflow.starts, workflow.outcomes)
+            for one in workflow.expects:
+                found.update([one.after], one.types)
         return tuple(sorted(found))
 
     @cached_property
@@ -114,6 +117,11 @@ class Graph:
     def compensations(self) -> dict[str, tuple[Reaction, ...]]:
         """The reactions that undo a reaction, by its id."""
         return _grouped((node.compensates or "", node) for node in self.reactions if node.compensates)
+
+    @cached_property
+    def undone(self) -> dict[str, tuple[Reaction, ...]]:
+        """The reactions by which processes undo what a type says that was done."""
+        return _grouped((tp, node) for node in self.reactions if node.undoes_step for tp in node.trigger.after)
 
     @cached_property
     def of_service(self) -> dict[str, tuple[Reaction, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, product
 from typing import Literal
 
 from farandole.graph.graph import Graph
@@ -22,7 +22,7 @@ class Arm:
     reaction:
         Whose it is.
     kind:
-        `"runs"`; `"command"`, which people send; `"deadline"`, which runs unless something came; `"late"`: after its join or deadline.
+        `"runs"`; `"command"`, which only people send; `"deadline"`, which runs unless something came; `"late"`: after its join or deadline.
     parts:
         The types that set it off.
     need:
@@ -71,6 +71,7 @@ class Net:
         self.graph = graph
         self.types = graph.types
         self.number = {name: index for index, name in enumerate(self.types)}
+        self._posted = frozenset(graph.producers)
         self.arms: list[Arm] = [arm for reaction in graph.reactions for arm in self._arms(reaction)]
         self.feeds: list[list[int]] = [[] for _ in self.types]
         self.makes: list[list[int]] = [[] for _ in self.types]
@@ -98,10 +99,16 @@ class Net:
         received = self.numbers(dict.fromkeys(trigger.receives))
         if trigger.kind in ("all", "count"):
             yield Arm(reaction, "runs", received, len(received), ways, len(normal))
+        elif reaction.undoes_step:  # an undo: a step was completed, and the process fails
+            for pair in product(self.numbers(trigger.after), self.numbers(trigger.failing)):
+                parts = tuple(dict.fromkeys(pair))
+                yield Arm(reaction, "runs", parts, len(parts), ways, len(normal))
         elif trigger.kind == "any":  # once per instance: one choice, whichever comes first
             yield Arm(reaction, "runs", received, 1, ways, len(normal))
         else:
             kind: Literal["runs", "command", "deadline"] = trigger.kind if trigger.kind in ("command", "deadline") else "runs"
+            if kind == "command" and not self._posted.isdisjoint(trigger.receives):
+                kind = "runs"  # a reaction hands it over
             for tp in self.numbers(dict.fromkeys(reaction.causes)):
                 yield Arm(reaction, kind, (tp,), 1, ways, len(normal))
         if reaction.late and (late := self._ways(reaction.late.alternatives)):

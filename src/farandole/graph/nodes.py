@@ -19,6 +19,7 @@ __all__ = [
     "Branch",
     "Edge",
     "Effects",
+    "Expectation",
     "Message",
     "Move",
     "Place",
@@ -125,7 +126,9 @@ class Trigger:
     within:
         Seconds: how long a join waits, or a deadline runs; None: for ever.
     after, unless:
-        Of a deadline.
+        Of a deadline. What undoes a step of a process runs with `after`, the event that completed the step.
+    failing:
+        Of what undoes a step of a process: the types that make the process fail, or that tell of it where a timeout does.
     expected:
         The field that says how many a counted join waits for.
     """
@@ -137,6 +140,7 @@ class Trigger:
     after: tuple[str, ...] = ()
     unless: tuple[str, ...] = ()
     expected: str | None = None
+    failing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,11 +171,13 @@ class Reaction:
     name, formerly:
         The function's name, and the one that it had before, if declared.
     emits:
-        The types that it may emit, one of them or several.
+        The types that it may emit, one of them or several; among them commands of its own service, which it hands over.
     answers:
         The alternatives: each the types that it emits together, () for nothing. Empty: each of `emits` alone.
     many:
         Types of which it may emit several at once (a list in the annotation).
+    delayed:
+        Types that it emits only after some time (`Later[…]` in the annotation).
     exhausted, late:
         The other ways on, or None.
     compensates, undoes:
@@ -184,6 +190,8 @@ class Reaction:
         Types that must have been handled here before: order that it relies on.
     horizon:
         The longest time, in seconds, that its retries take.
+    process:
+        The process that it is a handler of, by id: `shop.orders.fulfilment`; or None.
     parks:
         Whether later events of a key wait behind a failed one.
     group:
@@ -198,6 +206,7 @@ class Reaction:
     emits: tuple[str, ...] = ()
     answers: tuple[tuple[str, ...], ...] = ()
     many: tuple[str, ...] = ()
+    delayed: tuple[str, ...] = ()
     exhausted: Branch | None = None
     late: Branch | None = None
     compensates: str | None = None
@@ -208,14 +217,20 @@ class Reaction:
     relies_on: tuple[str, ...] = ()
     formerly: str | None = None
     horizon: float = 0.0
+    process: str | None = None
     parks: bool = True
     group: str | None = None
     doc: str = ""
 
     @property
     def causes(self) -> tuple[str, ...]:
-        """The types that may lead to what it emits: for a deadline those of `after`, otherwise all that it receives."""
-        return self.trigger.after if self.trigger.kind == "deadline" else self.trigger.receives
+        """The types that may lead to what it emits: those of `after` for a deadline or an undo, otherwise all that it receives."""
+        return self.trigger.after if self.trigger.kind == "deadline" or self.undoes_step else self.trigger.receives
+
+    @property
+    def undoes_step(self) -> bool:
+        """Whether it undoes a step of its process."""
+        return self.trigger.kind == "process" and bool(self.trigger.after)
 
     @property
     def alternatives(self) -> tuple[tuple[str, ...], ...]:
@@ -276,8 +291,18 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
+class Expectation:
+    """A service level: one of these types is to follow `after` within so many seconds."""
+
+    name: str
+    after: str
+    types: tuple[str, ...]
+    within: float
+
+
+@dataclass(frozen=True, slots=True)
 class Workflow:
-    """A named business flow: types that start it, types that end it well or badly, and how long it should take (seconds)."""
+    """A named business flow: types that start it, types that end it well or badly, how long it should take (seconds), and what should follow what."""
 
     name: str
     place: Place
@@ -286,6 +311,7 @@ class Workflow:
     fails: tuple[str, ...] = ()
     within: float | None = None
     doc: str = ""
+    expects: tuple[Expectation, ...] = ()
 
     @property
     def outcomes(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Container, Iterable, Iterator
 from typing import Any, cast
 
 from farandole.graph.graph import Graph
-from farandole.graph.nodes import AllowedCycle, Branch, Message, Place, Reaction, Service, Trigger, Workflow
+from farandole.graph.nodes import AllowedCycle, Branch, Expectation, Message, Place, Reaction, Service, Trigger, Workflow
 from farandole.model import triggers
 from farandole.model.choreography import Choreography
 from farandole.model.event import Meta
@@ -29,6 +29,7 @@ _KINDS: dict[type, Any] = {
     triggers.OnAny: "any",
     triggers.OnCount: "count",
     triggers.OnDeadline: "deadline",
+    triggers.OnUndo: "process",
 }
 
 
@@ -62,7 +63,7 @@ class _Reading:
                 _add(self._handlers, reaction.trigger.command, reaction.service)
             for part in _parts(reaction):
                 for cls in part.emits:
-                    if _meta(cls).of is None:
+                    if _meta(cls).of is None and not _meta(cls).command:
                         _add(self._emitters, cls, reaction.service)
 
     def graph(self) -> Graph:
@@ -83,8 +84,12 @@ class _Reading:
                     self._types(cast("tuple[type, ...]", workflow.starts)),
                     self._types(cast("tuple[type, ...]", workflow.succeeds)),
                     self._types(cast("tuple[type, ...]", workflow.fails)),
-                    None if workflow.within is None else workflow.within.total_seconds(),
+                    None if workflow.within is None else triggers.seconds(workflow.name, workflow.within),
                     workflow.doc,
+                    tuple(
+                        Expectation(one.name, self._types((one.after,))[0], self._types(one.events), one.within)
+                        for one in workflow.expects
+                    ),
                 )
                 for workflow in choreography.workflows
             ),
@@ -119,10 +124,11 @@ class _Reading:
             service=f"{self._domain}.{reaction.service}",
             name=reaction.name,
             place=self._place(reaction.place),
-            trigger=self._trigger(reaction.trigger),
+            trigger=self._trigger(reaction),
             emits=self._types(reaction.emits),
             answers=tuple(self._types(answer) for answer in reaction.signature.answers),
             many=self._types(reaction.signature.many),
+            delayed=self._types(cls for cls in reaction.emits if cls not in reaction.signature.at_once),
             exhausted=self._branch(reaction.on_exhausted),
             late=self._branch(reaction.on_late),
             compensates=None if undone is None else f"{self._domain}.{undone.id}",
@@ -132,25 +138,41 @@ class _Reading:
             moves=reaction.notes.states,
             relies_on=self._types(reaction.notes.relies_on),
             formerly=reaction.formerly,
-            horizon=_horizon(reaction) if group is not None else 0.0,  # a command's caller is told at once
+            horizon=_horizon(reaction) if group is not None or self._is_posted(reaction) else 0.0,  # a sender is told at once
+            process=None if reaction.step is None else f"{self._domain}.{reaction.step.process.id}",
             parks=settled.park,
             group=group,
             doc=inspect.cleandoc(reaction.__doc__ or ""),
         )
 
-    def _trigger(self, trigger: triggers.Trigger) -> Trigger:
+    def _is_posted(self, reaction: _Declared) -> bool:
+        trigger = reaction.trigger
+        return isinstance(trigger, triggers.OnCommand) and trigger.command in self._choreography.posted
+
+    def _trigger(self, reaction: _Declared) -> Trigger:
+        trigger, step = reaction.trigger, reaction.step
         kind = _KINDS[type(trigger)]
         if isinstance(trigger, triggers.OnCommand):
             return Trigger(kind, (self._type(trigger.command),))
         received = self._types(trigger.events)
+        if isinstance(trigger, triggers.OnUndo):
+            return Trigger(kind, received, after=(self._type(trigger.step),), failing=self._failing(reaction))
         if isinstance(trigger, triggers.OnEvents):
-            return Trigger(kind, received)
+            return Trigger(kind if step is None else "process", received, None if step is None else step.process.by)
         if isinstance(trigger, triggers.OnDeadline):
             return Trigger(
                 kind, received, trigger.by, trigger.within, after=self._types(trigger.after), unless=self._types(trigger.unless)
             )
         expected = trigger.expected if isinstance(trigger, triggers.OnCount) else None
         return Trigger(kind, received, trigger.by, trigger.within, expected=expected)
+
+    def _failing(self, undo: _Declared) -> tuple[str, ...]:
+        """The types that make the process of this undo fail; where a timeout does, those that tell of it."""
+        process = undo.step.process if undo.step is not None else None
+        fails = [other for other in (process.reactions if process else ()) if other.step and other.step.role == "fails"]
+        return self._types(
+            cls for other in fails for cls in (other.emits if isinstance(other.trigger, triggers.OnDeadline) else other.causes)
+        )
 
     def _branch(self, part: Declared[Any, ..., Any] | None) -> Branch | None:
         if part is None:

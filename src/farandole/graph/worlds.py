@@ -45,7 +45,8 @@ class Question:
     never:
         Arms that must not be set off.
     timers:
-        The arms of deadlines, and for what is late, that run where they are set off. None: each deadline runs where nothing that it waits
+        The arms of deadlines, and for what is late, that run where they are set off (timeouts of processes: where nothing that they wait
+        for came). None: each deadline runs where nothing that it waits
         for came, and nothing is late.
     """
 
@@ -144,7 +145,10 @@ class Flow:
             for tp in net.arms[arm].reaction.trigger.unless
         }
         undoing = {
-            arm for arm in self.arms if not self.arms.isdisjoint(net.arms_of.get(net.arms[arm].reaction.compensates or "", ()))
+            arm
+            for arm in self.arms
+            if net.arms[arm].reaction.undoes_step
+            or not self.arms.isdisjoint(net.arms_of.get(net.arms[arm].reaction.compensates or "", ()))
         }
         self.counts = self.cone({*self.outcomes, *self.awaited, *(tp for arm in undoing for tp in net.arms[arm].parts)})
         self.arms = {arm for arm in self.arms if arm in undoing or not self.counts.isdisjoint(net.arms[arm].emits)}
@@ -312,8 +316,12 @@ class _Search:
                 self.new.clear()
 
     def _set_off(self, index: int) -> None:
-        question, kind = self.question, self.arms[index].kind
-        if kind in ("runs", "command") or (question.timers is not None and index in question.timers):
+        question, kind, reaction = self.question, self.arms[index].kind, self.arms[index].reaction
+        if kind == "deadline" and reaction.process and reaction.trigger.unless:
+            # The process hears of one only, its timeout or what ends it: it does not go on after both.
+            if question.timers is None or index in question.timers:
+                self.held.append(index)
+        elif kind in ("runs", "command") or (question.timers is not None and index in question.timers):
             self._decide(index)
         elif kind == "deadline" and question.timers is None:
             self.held.append(index)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -12,13 +13,16 @@ from typing import Any, TypeVar, overload
 
 from farandole.errors import DeclarationError
 from farandole.model.event import is_message
+from farandole.model.expectation import Expectation
+from farandole.model.measure import Measure
 from farandole.model.reaction import OnCommand, Reaction
 from farandole.model.service import Service
-from farandole.model.triggers import event_classes
+from farandole.model.triggers import event_classes, seconds
 
 __all__ = ["AllowedCycle", "Choreography", "Edge", "Invariant", "Workflow", "allow_cycle"]
 
 Check = TypeVar("Check", bound=Callable[..., Any])
+T = TypeVar("T")
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
@@ -36,17 +40,20 @@ class Workflow:
     succeeds, fails:
         The events that end it well or badly.
     within:
-        How long an instance should take at most.
+        How long an instance should take at most; a number is seconds.
     doc:
         What it is, for people.
+    expects:
+        What should follow what, and how soon: see `expect`.
     """
 
     name: str
     starts: type | tuple[type, ...]
     succeeds: type | tuple[type, ...]
     fails: type | tuple[type, ...] = ()
-    within: timedelta | None = None
+    within: timedelta | float | None = None
     doc: str = ""
+    expects: tuple[Expectation, ...] | list[Expectation] = ()
     place: str = field(default="", init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -58,8 +65,21 @@ class Workflow:
             object.__setattr__(self, word, several)
         frame = sys._getframe(2)  # beyond the __init__ of the dataclass
         object.__setattr__(self, "place", f"{frame.f_code.co_filename}:{frame.f_lineno}")
-        if self.within is not None and self.within <= timedelta(0):
-            raise DeclarationError(f"Workflow({self.name!r}): expected within to be more than no time, got: {self.within!r}")
+        if self.within is not None:
+            seconds(f"Workflow({self.name!r})", self.within)
+        self._check_expectations()
+
+    def _check_expectations(self) -> None:
+        if not isinstance(self.expects, (tuple, list)) or not all(isinstance(one, Expectation) for one in self.expects):
+            raise DeclarationError(
+                f"Workflow({self.name!r}): expects= takes a list of expect(Event, after=…, within=…), got: {self.expects!r}"
+            )
+        object.__setattr__(self, "expects", tuple(self.expects))
+        names = [one.name for one in self.expects]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise DeclarationError(
+                f"Workflow({self.name!r}): two expectations are called {twice[0]!r}. Give one another name: expect(…, name=…)"
+            )
 
     @property
     def outcomes(self) -> tuple[type, ...]:
@@ -155,6 +175,8 @@ class Choreography:
         The business flows to observe.
     cycles:
         Cycles of the graph that are meant.
+    measures:
+        Figures of the business, counted from the record; see `Measure`.
 
     Raises
     ------
@@ -169,6 +191,7 @@ class Choreography:
         *services: Service,
         workflows: list[Workflow] | tuple[Workflow, ...] = (),
         cycles: list[AllowedCycle] | tuple[AllowedCycle, ...] = (),
+        measures: list[Measure] | tuple[Measure, ...] = (),
     ) -> None:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise DeclarationError(f'expected a choreography name of lower-case letters, digits, "-" and "_", got: {name!r}')
@@ -184,12 +207,24 @@ class Choreography:
             if service.name in self.services:
                 raise DeclarationError(f"Choreography({name!r}): two services are called {service.name!r}")
             self.services[service.name] = service
-        self.workflows = tuple(workflows)
-        self.cycles = tuple(cycles)
+            for process in service.processes.values():
+                process.check()
+        self.workflows = self._all("workflows", Workflow, "Workflow(…)", workflows)
+        self.cycles = self._all("cycles", AllowedCycle, "allow_cycle(…)", cycles)
         names = [workflow.name for workflow in self.workflows]
         if twice := [name for name in names if names.count(name) > 1]:
             raise DeclarationError(f"Choreography({name!r}): two workflows are called {twice[0]!r}")
+        self.measures = self._all("measures", Measure, "Measure.open(…) and the like", measures)
+        names = [measure.name for measure in self.measures]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise DeclarationError(f"Choreography({name!r}): two measures are called {twice[0]!r}. Give one another name")
         self.invariants: list[Invariant] = []
+
+    def _all(self, word: str, kind: type[T], example: str, given: Any) -> tuple[T, ...]:
+        """What was given, if it is a list of this kind."""
+        if not isinstance(given, (list, tuple)) or not all(isinstance(one, kind) for one in given):
+            raise DeclarationError(f"Choreography({self.name!r}): {word}= takes a list of {example}, got: {given!r}")
+        return tuple(given)
 
     @overload
     def invariant(self, check: Check, /) -> Check: ...
@@ -212,7 +247,7 @@ class Choreography:
         """
 
         def declare(check: Check) -> Check:
-            code = getattr(check, "__code__", None)
+            code = getattr(inspect.unwrap(check), "__code__", None) if callable(check) else None
             if code is None:
                 raise DeclarationError(f"@{self.name}.invariant takes a function of one parameter, the world; got: {check!r}")
             name, place = code.co_name, f"{code.co_filename}:{code.co_firstlineno}"
@@ -248,6 +283,11 @@ class Choreography:
         return [edge for reaction in self.reactions for edge in _edges_of(reaction)]
 
     @cached_property
+    def posted(self) -> frozenset[type]:
+        """The commands that reactions return: their handlers are retried, unlike those of commands that are only sent."""
+        return frozenset(edge.effect for edge in self.edges if edge.effect in self.commands)
+
+    @cached_property
     def owners(self) -> dict[type, tuple[str, ...]]:
         """The services that emit each event class."""
         found: dict[type, list[str]] = {}
@@ -256,10 +296,8 @@ class Choreography:
                 continue
             meta = edge.effect.__farandole__  # type: ignore[attr-defined]
             if meta.command:
-                raise DeclarationError(
-                    f"{edge.service}.{edge.reaction} is declared to emit the command {edge.effect.__name__}. "
-                    f"Reactions emit events; send commands with app.send(...)"
-                )
+                self._check_command(edge)
+                continue
             if meta.of is not None:
                 raise DeclarationError(
                     f"{edge.service}.{edge.reaction} is declared to emit {edge.effect.__name__}, which is a reader class "
@@ -269,6 +307,18 @@ class Choreography:
             if edge.service not in services:
                 services.append(edge.service)
         return {tp: tuple(services) for tp, services in found.items()}
+
+    def _check_command(self, edge: Edge) -> None:
+        """A command that a reaction returns is for its own service: commands stay within one bounded context."""
+        handler = self.commands.get(edge.effect) if edge.effect else None
+        if handler is None or handler.service != edge.service:
+            name = getattr(edge.effect, "__name__", "")
+            who = f"{handler.id} ({handler.place}) does" if handler else "nobody does"
+            reaction = self.services[edge.service].reactions[edge.reaction]
+            raise DeclarationError(
+                f"{edge.service}.{edge.reaction} ({reaction.place}) returns the command {name}, which {edge.service} does not handle: {who}. "
+                f"Commands stay within one service: handle it here with @{edge.service}.command, or emit an event that the other reacts to"
+            )
 
     def __repr__(self) -> str:
         return f"<Choreography {self.name}: {', '.join(self.services)}>"

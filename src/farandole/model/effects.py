@@ -1,4 +1,4 @@
-"""What a reaction says of itself beyond its events: resources it touches, and states that it moves. For drawings and checks; nothing runs by it."""
+"""What a reaction says of itself beyond its events: resources it touches, and states that it moves. For drawings and checks; only a guard runs by it."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ class Move:
     entity:
         What changes: `"order"`.
     valid:
-        The states in which this reaction may run; none where it makes a new one.
+        The states in which this reaction may run; none where it makes a new one. Nothing asks for them but a guard.
     to:
-        The state afterwards; None: it stays.
+        The state afterwards; None: it stays, or is not said.
     by:
         The field of the event that names the instance; None: not said.
     """

@@ -19,6 +19,7 @@ from farandole.errors import EnvelopeError
 
 __all__ = [
     "Envelope",
+    "Joined",
     "Message",
     "caused_id",
     "decode",
@@ -87,6 +88,18 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, fo
     def causes(self) -> tuple[str, ...]:
         """The ids of the events that caused this one; several for a join."""
         return tuple(self.causationid.split(",")) if self.causationid else ()
+
+
+class Joined(Envelope, frozen=True, kw_only=True):
+    """Several envelopes as the one cause of what follows from all of them. It does not travel.
+
+    Attributes
+    ----------
+    parts:
+        Those, in the order of the ids.
+    """
+
+    parts: tuple[Envelope, ...] = ()
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):

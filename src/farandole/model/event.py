@@ -23,8 +23,10 @@ import msgspec
 
 from farandole.errors import DeclarationError
 
-__all__ = ["Command", "Event", "Meta", "Sensitive", "is_message", "redacted", "sensitive_fields"]
+__all__ = ["HIDDEN", "Command", "Event", "Meta", "Sensitive", "hides_key", "is_message", "redacted", "sensitive_fields"]
 
+HIDDEN = "***"
+"""What is shown in place of a sensitive value."""
 _INHERIT: Any = object()
 _VERSION = re.compile(r"([0-9]+)(?:\.([0-9]+))?")
 _WORD = re.compile(r"[^\W\d]\w*")
@@ -186,16 +188,21 @@ def is_message(tp: Any) -> bool:
 
 
 def sensitive_fields(cls: type) -> frozenset[str]:
-    """The fields of an event class that are marked `Sensitive`, or that hold something with such a mark inside."""
+    """The fields of an event class (or of a process's state) that are marked `Sensitive`, or that hold something with such a mark inside."""
     known = _SENSITIVE.get(cls)
     if known is None:
-        fields: tuple[str, ...] = cls.__struct_fields__  # type: ignore[attr-defined]
+        fields: tuple[str, ...] = getattr(cls, "__struct_fields__", None) or tuple(getattr(cls, "__dataclass_fields__", ()))
         try:
             types = get_type_hints(cls, include_extras=True)
             known = _SENSITIVE[cls] = frozenset(name for name in fields if _is_sensitive(types[name], set()))
         except NameError:  # a forward reference that is not there yet: what cannot be read is not shown
             return frozenset(fields)
     return known
+
+
+def hides_key(cls: Any) -> bool:
+    """Whether the key of such events is sensitive, as the field is that it is taken from."""
+    return cls.__farandole__.key in sensitive_fields(cls)
 
 
 _SENSITIVE: WeakKeyDictionary[type, frozenset[str]] = WeakKeyDictionary()
@@ -228,4 +235,4 @@ def _has_fields(cls: type) -> bool:
 def redacted(event: Any) -> dict[str, Any]:
     """The fields of an event by name, with `"***"` in place of every sensitive value."""
     hidden = sensitive_fields(type(event))
-    return {name: "***" if name in hidden else getattr(event, name) for name in event.__struct_fields__}
+    return {name: HIDDEN if name in hidden else getattr(event, name) for name in event.__struct_fields__}

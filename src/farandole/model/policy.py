@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from math import isnan
-from typing import Literal, TypeGuard, cast
+from typing import Any, Literal, TypeGuard, cast
 
 from farandole.errors import DeclarationError
 
-__all__ = ["Policy", "Retry", "Settled"]
+__all__ = ["Policy", "Retry", "Settled", "policy_from"]
 
 _LANE = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -94,6 +94,8 @@ class Policy:
         True: never batch it and hold no transaction while it runs. By default this follows from its parameters.
     parked_per_key:
         How many events of one key may wait; beyond it the lane pauses.
+    task:
+        True: a person is asked to see to what it gives up on (`farandole tasks`). By default compensations ask, and others do not.
     """
 
     retry: Retry | None = None
@@ -104,10 +106,12 @@ class Policy:
     lane: str | None = None
     outside: bool | None = None
     parked_per_key: int | None = None
+    task: bool | None = None
 
     def __post_init__(self) -> None:
         _expect(self.on_failure in (None, "park", "skip"), "on_failure", '"park" or "skip"', self.on_failure)
         _expect(self.when_dead in (None, "release", "hold"), "when_dead", '"release" or "hold"', self.when_dead)
+        _expect(self.task in (None, True, False), "task", "True or False", self.task)
         for name in ("concurrency", "parked_per_key"):
             number = getattr(self, name)
             _expect(number is None or _is_count(number), name, "an integer >= 1", number)
@@ -119,12 +123,31 @@ class Policy:
             "more than 0 seconds",
             self.timeout,
         )
-        _expect(self.lane is None or _LANE.fullmatch(self.lane) is not None, "lane", 'letters, digits, "-" and "_"', self.lane)
+        lane = self.lane
+        _expect(
+            lane is None or (isinstance(lane, str) and _LANE.fullmatch(lane) is not None),
+            "lane",
+            'letters, digits, "-" and "_"',
+            lane,
+        )
 
     def over(self, base: Policy) -> Policy:
         """This policy, with what it leaves open taken from `base`."""
         merged = {f.name: getattr(base, f.name) if getattr(self, f.name) is None else getattr(self, f.name) for f in fields(self)}
         return Policy(**merged)
+
+
+def policy_from(who: str, given: Any) -> Policy:
+    """What somebody gave as `policy=`; None leaves everything open.
+
+    Raises
+    ------
+    DeclarationError
+        It is something else.
+    """
+    if given is not None and not isinstance(given, Policy):
+        raise DeclarationError(f"{who}: policy= takes a Policy(…), got: {given!r}")
+    return given or Policy()
 
 
 @dataclass(frozen=True, slots=True)

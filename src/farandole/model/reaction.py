@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from farandole.errors import DeclarationError
 from farandole.model.effects import Effects, Move
 from farandole.model.event import is_message
+from farandole.model.guard import Guarding, Reader
 from farandole.model.policy import Policy
-from farandole.model.signature import Leading, Signature, caller_names, place_of, read_signature
-from farandole.model.triggers import OnAll, OnCommand, OnCount, OnDeadline, OnEvents, Trigger
+from farandole.model.signature import Leading, Parameter, Signature, caller_names, place_of, read_signature
+from farandole.model.triggers import OnAll, OnCommand, OnCount, OnDeadline, OnEvents, OnUndo, Trigger
+
+if TYPE_CHECKING:
+    from farandole.model.process import Step
 
 __all__ = ["Notes", "OnCommand", "OnEvents", "Reaction", "Trigger"]
 
@@ -68,6 +72,10 @@ class Reaction(Generic[E, P, R]):
         The reaction that this one semantically undoes, and that one's success event.
     notes:
         What it says of itself for drawings and checks.
+    guarding:
+        The states in which it may run, and who reads them; or None.
+    step:
+        What it is to its process, or None: it belongs to none.
     """
 
     def __init__(  # noqa: PLR0913 - assembled only by Service
@@ -83,6 +91,8 @@ class Reaction(Generic[E, P, R]):
         undoes: type | None = None,
         formerly: str | None = None,
         notes: Notes = Notes(),
+        guarding: Guarding | None = None,
+        step: Step | None = None,
     ) -> None:
         self.function = function
         self.service = service
@@ -93,17 +103,20 @@ class Reaction(Generic[E, P, R]):
         self.formerly = formerly
         self.place = place_of(function)
         self.notes = notes
+        self.guarding = guarding
+        self.step = step
         self.on_exhausted: Reaction[Any, ..., Any] | None = None
         self.on_late: Reaction[Any, ..., Any] | None = None
         self.__doc__ = function.__doc__
         self.__wrapped__ = function
         self._names = names
+        self._reader: Reader | None = None
         self._declared = trigger
         self._leading = _LEADING.get(type(trigger), lambda _: Leading())(trigger)
         self._signature = read_signature(function, names, who=self.id, leading=self._leading)
         if self._signature is not None:
             self._check(self._signature)
-            self._names = {}
+            self._forget_names()
 
     @property
     def id(self) -> str:
@@ -121,8 +134,32 @@ class Reaction(Generic[E, P, R]):
                     f"Import it there outside `if TYPE_CHECKING:`"
                 )
             self._check(signature)
-            self._signature, self._names = signature, {}
+            self._signature = signature
+            self._forget_names()
         return self._signature
+
+    @property
+    def reader(self) -> Reader | None:
+        """Who reads the state for its guard, if it has one; forward references are looked up again, and must be there by now."""
+        if self.guarding is not None and self._reader is None:
+            self._reader = self._read_guard(self.signature)
+            if self._reader is None:
+                raise DeclarationError(
+                    f"{self.id}: an annotation of its guard ({self.guarding.place}) names something that is not defined in its module. "
+                    f"Import it there outside `if TYPE_CHECKING:`"
+                )
+            self._forget_names()
+        return self._reader
+
+    def _forget_names(self) -> None:
+        """The place of declaration is no longer needed once everything is read."""
+        if self._signature is not None and (self.guarding is None or self._reader is not None):
+            self._names = {}
+
+    @property
+    def known_parameters(self) -> tuple[Parameter, ...]:
+        """The parameters after the event; none where a forward reference is not there yet."""
+        return self._signature.parameters if self._signature is not None else ()
 
     @property
     def trigger(self) -> Trigger:
@@ -138,12 +175,25 @@ class Reaction(Generic[E, P, R]):
     @property
     def causes(self) -> tuple[type, ...]:
         """Those of `events` that may lead to what it emits: what a deadline waits for leads to nothing."""
+        if isinstance(self._declared, OnUndo):
+            return (self._declared.step,)
         return self._declared.after if isinstance(self._declared, OnDeadline) else self.events
 
     @property
     def emits(self) -> tuple[type, ...]:
         """The event classes that it may emit."""
         return self.signature.emits
+
+    @property
+    def task(self) -> str | None:
+        """What a person is to do where it is given up on: the first line of its docstring; None: nobody is asked."""
+        asks = self.policy.task
+        if not (self.compensates is not None if asks is None else asks):
+            return None
+        said = (self.__doc__ or "").strip().partition("\n")[0].strip()
+        if said or self.compensates is None:
+            return said or f"See to what {self.id} did not do"
+        return f"Undo {self.undoes.__name__ if self.undoes else 'what was done'} of {self.compensates.id} by hand"
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the handler itself, with all its arguments, the event first and by position."""
@@ -170,7 +220,7 @@ class Reaction(Generic[E, P, R]):
         It takes one event: a part of the join, or what the deadline waited for, as a union if there are several.
         """
         trigger = self._declared
-        if trigger is None or isinstance(trigger, (OnEvents, OnCommand)):
+        if trigger is None or isinstance(trigger, (OnEvents, OnCommand, OnUndo)):
             raise DeclarationError(f"{self.id} ({place_of(function)}): nothing comes late for it. Only joins and deadlines end")
         if self.on_late is not None:
             raise DeclarationError(f"{self.id} ({place_of(function)}) has a late handler already: {self.on_late.place}")
@@ -190,12 +240,25 @@ class Reaction(Generic[E, P, R]):
             trigger=trigger,
             policy=self.policy,
             names=names,
+            step=self.step,
         )
 
     def __repr__(self) -> str:
         return f"<Reaction {self.id}>"
 
     def _check(self, signature: Signature) -> None:
+        self._check_events(signature)
+        self._reader = self._read_guard(signature)
+
+    def _read_guard(self, signature: Signature) -> Reader | None:
+        """Its guard takes what sets it off: of a join any of its events, of a deadline the one that starts the time."""
+        declared = self._declared
+        if self.guarding is None:
+            return None
+        events = signature.events[:1] if declared is None or isinstance(declared, OnCommand) else self.causes
+        return self.guarding.read(self.id, events, self._names)
+
+    def _check_events(self, signature: Signature) -> None:
         """The first parameter must accept every event of the trigger; without one, it names the command."""
         if self._declared is None or isinstance(self._declared, OnCommand):
             first: Any = signature.events[0]
@@ -207,7 +270,7 @@ class Reaction(Generic[E, P, R]):
         if isinstance(self._declared, OnAll):
             self._check_parts(self._declared, signature)
             return
-        takes = self._declared.after if isinstance(self._declared, OnDeadline) else self._declared.events
+        takes = self.causes
         missing = [event.__name__ for event in takes if not issubclass(event, signature.events)]
         if missing:
             union = " | ".join(event.__name__ for event in takes)

@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from typing import Annotated, Any, get_args, get_origin
 
 from farandole.errors import DeclarationError
+from farandole.model.guard import Reader
 from farandole.model.reaction import Reaction
 from farandole.model.service import Provided, Service
 from farandole.model.signature import Parameter
 from farandole.model.triggers import OnCommand
 
-__all__ = ["CONTEXT", "DATABASE", "ERROR", "check_parameters", "groups_of", "is_outside", "kind_of"]
+__all__ = ["CONTEXT", "DATABASE", "ERROR", "STATE", "check_parameters", "groups_of", "is_outside", "kind_of", "kinds_of"]
 
 CONTEXT = "context"
 ERROR = "error"
+STATE = "state"
 
 # By name, so that declaring a service never imports SQLAlchemy or a driver.
 DATABASE = {
@@ -45,6 +47,15 @@ def kind_of(parameter: Parameter, provided: Sequence[Provided]) -> str | Provide
     return CONTEXT if name == _CONTEXT else DATABASE.get(name)
 
 
+def kinds_of(reaction: Reaction[Any, Any, Any], service: Service) -> list[str | Provided | None]:
+    """What fills the parameters of a reaction, as `kind_of`; `STATE` is that of its process."""
+    state = None if reaction.step is None else reaction.step.process.state
+    return [
+        STATE if state is not None and parameter.type is state else kind_of(parameter, service.provided)
+        for parameter in reaction.signature.parameters
+    ]
+
+
 def is_outside(reaction: Reaction[Any, Any, Any], service: Service) -> bool:
     """Whether a reaction reaches out of its transaction: it takes something provided that is not `local`, or is a plain `def`.
 
@@ -54,8 +65,7 @@ def is_outside(reaction: Reaction[Any, Any, Any], service: Service) -> bool:
         return reaction.policy.outside
     if not reaction.signature.is_async:
         return True
-    kinds = [kind_of(parameter, service.provided) for parameter in reaction.signature.parameters]
-    return any(isinstance(kind, Provided) and not kind.local for kind in kinds)
+    return any(isinstance(kind, Provided) and not kind.local for kind in kinds_of(reaction, service))
 
 
 def check_parameters(service: Service) -> None:
@@ -76,10 +86,14 @@ def check_parameters(service: Service) -> None:
                     f"{part.id} ({part.place}) is a plain `def`, which runs in a thread and so outside the transaction of a batch. "
                     f"Write `async def`, or leave outside= open"
                 )
-            for parameter in part.signature.parameters:
-                kind = kind_of(parameter, service.provided)
+            for parameter, kind in zip(part.signature.parameters, kinds_of(part, service), strict=True):
                 if kind is None and not parameter.optional:
                     raise DeclarationError(_nobody(part, parameter, service))
+                if isinstance(kind, Provided) and kind.breaker is not None and not outside:
+                    raise DeclarationError(
+                        f"{part.id} ({part.place}) takes {parameter.type.__name__}, which has a breaker, inside its transaction, where "
+                        f"nothing can be put off. Leave outside=False out, or the breaker"
+                    )
                 if kind == "driver" and outside:
                     raise DeclarationError(
                         f"{part.id} ({part.place}) reaches outside, so its database opens only when it is used; a raw connection "
@@ -87,9 +101,26 @@ def check_parameters(service: Service) -> None:
                     )
                 if isinstance(kind, str) and kind in DATABASE.values():
                     _check_flavour(part, parameter, kind)
+        if reaction.reader is not None:
+            _check_reader(reaction.reader, service)
 
 
-def _check_flavour(part: Reaction[Any, Any, Any], parameter: Parameter, kind: str) -> None:
+def _check_reader(reader: Reader, service: Service) -> None:
+    """A guard's reader runs inside the transaction: it takes the database and the context, and nothing that reaches outside."""
+    for parameter in reader.signature.parameters:
+        kind = kind_of(parameter, service.provided)
+        if kind in (None, ERROR) and not parameter.optional:
+            raise DeclarationError(_nobody(reader, parameter, service))
+        if isinstance(kind, Provided) and not kind.local:
+            raise DeclarationError(
+                f"{reader.id} ({reader.place}) runs inside the transaction, so it must not call anything outside: {parameter.name!r} is "
+                f"provided. Read the state from this service's database, or say provide(…, local=True) where nothing outside is called"
+            )
+        if isinstance(kind, str) and kind in DATABASE.values():
+            _check_flavour(reader, parameter, kind)
+
+
+def _check_flavour(part: Reaction[Any, Any, Any] | Reader, parameter: Parameter, kind: str) -> None:
     blocking = kind.startswith("sync_")
     if part.signature.is_async and blocking:
         raise DeclarationError(
@@ -103,7 +134,7 @@ def _check_flavour(part: Reaction[Any, Any, Any], parameter: Parameter, kind: st
         )
 
 
-def _nobody(part: Reaction[Any, Any, Any], parameter: Parameter, service: Service) -> str:
+def _nobody(part: Reaction[Any, Any, Any] | Reader, parameter: Parameter, service: Service) -> str:
     name = getattr(parameter.type, "__name__", str(parameter.type))
     given = ", ".join(getattr(p.type, "__name__", str(p.type)) for p in service.provided) or "nothing"
     return (

@@ -10,9 +10,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypedDict, TypeVar, Unpack, overload
 
 from farandole.errors import DeclarationError
+from farandole.model.breaker import Breaker
 from farandole.model.effects import Effects, Move
 from farandole.model.event import is_message
-from farandole.model.policy import Policy
+from farandole.model.guard import Guard, ReadState, guarding
+from farandole.model.policy import Policy, policy_from
+from farandole.model.process import Handler as _On
+from farandole.model.process import Options, Process
 from farandole.model.reaction import Notes, Reaction
 from farandole.model.signature import caller_names, place_of
 from farandole.model.triggers import (
@@ -39,6 +43,7 @@ D = TypeVar("D")
 E = TypeVar("E")
 P = ParamSpec("P")
 R = TypeVar("R")
+S = TypeVar("S")
 
 _AnyReaction = Reaction[Any, ..., Any]
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
@@ -51,18 +56,23 @@ class Provided:
     type: Any
     source: Any
     local: bool
+    breaker: Breaker | None = None
 
 
-class On(TypedDict, total=False):
-    """The options of `Service.on`; see there."""
+class Said(TypedDict, total=False):
+    """What all reactions may say of themselves, commands as well; see `Service.on`."""
 
-    policy: Policy | None
-    compensates: _AnyReaction | None
-    undoes: type | None
-    formerly: str | None
     effects: Effects | None
     states: Move | tuple[Move, ...]
-    relies_on: type | tuple[type, ...]
+    guard: Guard | ReadState | None
+
+
+class On(Options, total=False):
+    """The options of `Service.on`; see there."""
+
+    guard: Guard | ReadState | None
+    compensates: _AnyReaction | None
+    undoes: type | None
 
 
 class OnJoin(On, total=False):
@@ -72,8 +82,8 @@ class OnJoin(On, total=False):
     within: timedelta | float | None
 
 
-class _On(Generic[E]):
-    """The decorator that `on` gives: it checks the handler's first parameter against the events."""
+class _OnCommand:
+    """The decorator that `command(…)` gives."""
 
     def __init__(self, declare: Callable[[Callable[..., Any]], Reaction[Any, Any, Any]]) -> None:
         self._declare = declare
@@ -132,7 +142,7 @@ class Service:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise DeclarationError(f'expected a service name of lower-case letters, digits, "-" and "_", got: {name!r}')
         self.name = name
-        self.policy = policy or Policy()
+        self.policy = policy_from(f"Service({name!r})", policy)
         self.tables = tables
         self.version = version
         self.team = team
@@ -142,6 +152,7 @@ class Service:
         self.place = f"{frame.f_code.co_filename}:{frame.f_lineno}"
         self.reactions: dict[str, Reaction[Any, Any, Any]] = {}
         self.provided: list[Provided] = []
+        self.processes: dict[str, Process[Any]] = {}
 
     @overload
     def on(self, a: type[A], /, **options: Unpack[On]) -> _On[A]: ...
@@ -182,6 +193,8 @@ class Service:
         effects, states, relies_on:
             What it says of itself for drawings and checks: an `Effects`, a `Move` or several, events that must have been handled by this
             service before.
+        guard:
+            The states in which it may run: a `Guard`; or only who reads the state, where `states` says which are valid.
         by, within:
             Of a join: the field that names the instance (default: the events' keys), and how long it waits (a timedelta or seconds).
 
@@ -234,11 +247,69 @@ class Service:
         self._check_undo(options.get("compensates"), options.get("undoes"))
         return self._declare(trigger, caller_names(2), dict(options))
 
-    def command(self, function: Callable[Concatenate[E, P], R]) -> Reaction[E, Concatenate[E, P], R]:
-        """Declare the handler of a command: the one its first parameter is annotated with."""
-        return self._add(function, trigger=None, names=caller_names(2))
+    def process(self, name: str, *, state: type[S], by: str | None = None) -> Process[S]:
+        """Begin to declare a process: orchestration inside this service.
 
-    def provide(self, tp: Any, source: Any, *, local: bool = False) -> None:
+            fulfilment = orders.process("fulfilment", by="order_id", state=Fulfilment)
+
+        Parameters
+        ----------
+        name:
+            Its name within the service; with that, its identity.
+        state:
+            A class of `msgspec.Struct` whose fields all have defaults: what its handlers share, kept with each instance.
+        by:
+            The field that names the instance; default: the events' keys.
+
+        Raises
+        ------
+        DeclarationError
+            The name is taken, or the state cannot be kept.
+        """
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise DeclarationError(
+                f'{self.name}.process(...): expected a name of lower-case letters, digits, "-" and "_", got: {name!r}'
+            )
+        if name in self.processes or any(known.id == f"{self.name}.{name}" for known in self.reactions.values()):
+            raise DeclarationError(f"{self.name}.process({name!r}): {self.name}.{name} is declared already. Give it another name")
+        self.processes[name] = Process(self, name, by, state)
+        return self.processes[name]
+
+    @overload
+    def command(self, function: Callable[Concatenate[E, P], R], /) -> Reaction[E, Concatenate[E, P], R]: ...
+    @overload
+    def command(self, /, **options: Unpack[Said]) -> _OnCommand: ...
+    def command(self, function: Any = None, /, **options: Any) -> Any:
+        """Declare the handler of a command: the one its first parameter is annotated with.
+
+            @orders.command
+            async def place(command: PlaceOrder) -> OrderPlaced: ...
+
+            @orders.command(guard=Guard(order_state, "placed"))
+            async def cancel(command: CancelOrder) -> OrderCancelled: ...
+
+        Parameters
+        ----------
+        effects, states, guard:
+            As those of `on`. A command that comes in another state is refused: its caller is told, with the reason.
+
+        Raises
+        ------
+        DeclarationError
+            The handler takes no command, or the options do not fit together.
+        """
+        names = caller_names(2)
+        if function is not None:
+            return self._add(function, trigger=None, names=names)
+        self._know(options, Said, "command")
+        guard = options.get("guard")
+        if isinstance(guard, Guard) and guard.otherwise != "skip":
+            raise DeclarationError(
+                f"{self.name}.command(...): otherwise={guard.otherwise!r} is for events. The caller of a command is told at once, and decides"
+            )
+        return _OnCommand(lambda function: self._add(function, trigger=None, names=names, **options))
+
+    def provide(self, tp: Any, source: Any, *, local: bool = False, breaker: Breaker | None = None) -> None:
         """Give the service's reactions something by type, for as long as the worker lives.
 
         Parameters
@@ -251,10 +322,16 @@ class Service:
         local:
             True: it does nothing outside the process (a table of prices, say), so that reactions that take it may still
             run in batches inside the transaction.
+        breaker:
+            When to leave it alone, since it does not answer: reactions that take it wait then, and use up no attempts.
         """
+        if breaker is not None and local:
+            raise DeclarationError(
+                f"{self.name}.provide({getattr(tp, '__name__', tp)}): what is local has no breaker. Leave local= or breaker= out"
+            )
         if any(given.type is tp for given in self.provided):
             raise DeclarationError(f"{self.name}.provide({getattr(tp, '__name__', tp)}): it is provided already")
-        self.provided.append(Provided(tp, source, local))
+        self.provided.append(Provided(tp, source, local, breaker))
 
     def _trigger(self, events: tuple[Any, ...], options: dict[str, Any]) -> Trigger:
         """What these events mean; takes `by` and `within` out of the options."""
@@ -294,12 +371,15 @@ class Service:
             )
 
     def _declare(self, trigger: Trigger, names: dict[str, Any], options: dict[str, Any]) -> _On[Any]:
-        unknown = set(options) - set(On.__annotations__)
+        self._know(options, On, "on")
+        return _On(lambda function: self._add(function, trigger=trigger, names=names, **options))
+
+    def _know(self, options: dict[str, Any], known: Any, word: str) -> None:
+        unknown = set(options) - set(known.__annotations__)
         if unknown:
             raise DeclarationError(
-                f"{self.name}.on(...) has no option {min(unknown)!r}. Known are {', '.join(On.__annotations__)}"
+                f"{self.name}.{word}(...) has no option {min(unknown)!r}. Known are {', '.join(known.__annotations__)}"
             )
-        return _On(lambda function: self._add(function, trigger=trigger, names=names, **options))
 
     def _add(
         self,
@@ -311,6 +391,7 @@ class Service:
         effects: Effects | None = None,
         states: Move | tuple[Move, ...] = (),
         relies_on: type | tuple[type, ...] = (),
+        guard: Guard | ReadState | None = None,
         **undo: Any,
     ) -> Reaction[Any, Any, Any]:
         name = getattr(function, "__name__", None)
@@ -318,19 +399,28 @@ class Service:
             raise DeclarationError(
                 f"{self.name} ({place_of(function)}): a reaction is named by its function, so it needs one with a name. Use `def`"
             )
+        if name in self.processes:
+            raise DeclarationError(
+                f"{self.name}.{name} ({place_of(function)}): a process of {self.name} has this name. Give the function another"
+            )
         if name in self.reactions:
             raise DeclarationError(
                 f"{self.name}.{name} ({place_of(function)}) is declared already: {self.reactions[name].place}. "
                 f"Reactions are named by their function; give it another name"
             )
+        moves = _several(states)
+        guarded = None
+        if guard is not None:
+            guarded, moves = guarding(f"{self.name}.{name} ({place_of(function)})", guard, moves)
         reaction: Reaction[Any, Any, Any] = Reaction(
             function,
             service=self.name,
             name=name,
             trigger=trigger,
-            policy=(policy or Policy()).over(self.policy),
+            policy=policy_from(f"{self.name}.{name} ({place_of(function)})", policy).over(self.policy),
             names=names,
-            notes=Notes(effects, _several(states), _several(relies_on)),
+            notes=Notes(effects, moves, _several(relies_on)),
+            guarding=guarded,
             **undo,
         )
         if twin := next((known for known in self.reactions.values() if known.id == reaction.id), None):

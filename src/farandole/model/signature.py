@@ -16,8 +16,9 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from farandole.errors import DeclarationError
 from farandole.model.event import Command, Event, is_message
+from farandole.model.later import Later
 
-__all__ = ["Leading", "Parameter", "Signature", "caller_names", "place_of", "read_signature"]
+__all__ = ["Leading", "Parameter", "Signature", "caller_names", "members_of", "place_of", "read_reader", "read_signature"]
 
 _SEQUENCES = (list, tuple, Sequence)
 
@@ -43,13 +44,15 @@ class Signature:
     parameters:
         The others, which the runtime fills by type.
     emits:
-        The event classes that the return annotation declares.
+        The event and command classes that the return annotation declares.
     is_async:
         Whether it is a coroutine function; a plain `def` runs in a thread.
     answers:
         The alternatives of the return annotation: each the classes that are emitted together, () for none.
     many:
         Those of `emits` of which it may emit several at once.
+    delayed, at_once:
+        Those of `emits` that may come inside of `Later[…]`, and those that may come as they are.
     """
 
     events: tuple[type, ...]
@@ -58,6 +61,17 @@ class Signature:
     is_async: bool
     answers: tuple[tuple[type, ...], ...] = ()
     many: tuple[type, ...] = ()
+    delayed: tuple[type, ...] = ()
+    at_once: tuple[type, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Emission:
+    """A class that may be emitted: whether there may be any number of it, and whether it waits."""
+
+    cls: type
+    many: bool
+    delayed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,21 +126,59 @@ def read_signature(
     where = place_of(function)
     if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
         raise DeclarationError(f"{who} ({where}) is a generator. Return the events instead: one, a tuple or a list")
-    signature = inspect.signature(function)
-    if signature.return_annotation is inspect.Signature.empty:
+    if inspect.signature(function).return_annotation is inspect.Signature.empty:
         raise DeclarationError(
             f"{who} ({where}) has no return annotation, so nobody can tell what it emits. "
             f"Write `-> None` if nothing, or the events: `-> PaymentCompleted | PaymentFailed`"
         )
+    read = _read(function, names, who=who, leading=leading)
+    if read is None:
+        return None
+    events, rest, returns = read
+    emissions = list(_emissions(who, where, returns))
+    return Signature(
+        events=events,
+        parameters=rest,
+        emits=tuple(dict.fromkeys(one.cls for one in emissions)),
+        is_async=inspect.iscoroutinefunction(function),
+        answers=tuple(dict.fromkeys(_answers(returns))),
+        many=tuple(dict.fromkeys(one.cls for one in emissions if one.many)),
+        delayed=tuple(dict.fromkeys(one.cls for one in emissions if one.delayed)),
+        at_once=tuple(dict.fromkeys(one.cls for one in emissions if not one.delayed)),
+    )
+
+
+def read_reader(function: Callable[..., Any], names: dict[str, Any], *, who: str) -> tuple[Signature, Any] | None:
+    """The signature of what reads something for a reaction, and its return annotation; None as for `read_signature`.
+
+    Raises
+    ------
+    DeclarationError
+        Its parameters are not those of a reaction, or it does not say what it returns.
+    """
+    if inspect.signature(function).return_annotation is inspect.Signature.empty:
+        raise DeclarationError(f"{who} ({place_of(function)}) has no return annotation. Say what it gives: `-> str | None`")
+    read = _read(function, names, who=who, leading=Leading())
+    if read is None:
+        return None
+    events, rest, returns = read
+    return Signature(events, rest, (), inspect.iscoroutinefunction(function)), returns
+
+
+def _read(
+    function: Callable[..., Any], names: dict[str, Any], *, who: str, leading: Leading
+) -> tuple[tuple[type, ...], tuple[Parameter, ...], Any] | None:
+    """The events, the other parameters and the return annotation; None where a forward reference is not there yet."""
+    where = place_of(function)
     try:
         hints = typing.get_type_hints(function, localns=names or None, include_extras=True)
     except NameError:
         return None
     except (AttributeError, SyntaxError, TypeError) as error:
         raise DeclarationError(f"{who} ({where}): an annotation cannot be read: {error}") from None
-    if not signature.parameters:
+    parameters = list(inspect.signature(function).parameters.values())
+    if not parameters:
         raise DeclarationError(f"{who} ({where}) takes no parameter. The event is the first one")
-    parameters = list(signature.parameters.values())
     first, rest = parameters[: leading.count], parameters[leading.count :]
     if len(first) < leading.count:
         raise DeclarationError(
@@ -136,14 +188,10 @@ def read_signature(
         if p.kind is p.KEYWORD_ONLY:
             raise DeclarationError(f"{who} ({where}): the event {p.name!r} is passed by position. Put it before the `*`")
     _need_annotation(who, where, parameters, hints)
-    emissions = list(_emissions(who, where, hints["return"]))
-    return Signature(
-        events=tuple(tp for p in first for tp in _events(who, where, p.name, _item(who, where, p.name, hints[p.name], leading))),
-        parameters=tuple(Parameter(p.name, hints[p.name], p.kind is p.KEYWORD_ONLY, p.default is not p.empty) for p in rest),
-        emits=tuple(dict.fromkeys(tp for tp, _ in emissions)),
-        is_async=inspect.iscoroutinefunction(function),
-        answers=tuple(dict.fromkeys(_answers(hints["return"]))),
-        many=tuple(dict.fromkeys(tp for tp, many in emissions if many)),
+    return (
+        tuple(tp for p in first for tp in _events(who, where, p.name, _item(who, where, p.name, hints[p.name], leading))),
+        tuple(Parameter(p.name, hints[p.name], p.kind is p.KEYWORD_ONLY, p.default is not p.empty) for p in rest),
+        hints["return"],
     )
 
 
@@ -169,7 +217,7 @@ def _need_annotation(who: str, where: str, parameters: list[inspect.Parameter], 
 
 
 def _events(who: str, where: str, name: str, annotation: Any) -> tuple[type, ...]:
-    members = _members(annotation)
+    members = members_of(annotation)
     if not all(is_message(member) or member in (Event, Command) for member in members):
         raise DeclarationError(
             f"{who} ({where}): the first parameter {name!r} must be the event (a subclass of Event or Command, "
@@ -178,13 +226,18 @@ def _events(who: str, where: str, name: str, annotation: Any) -> tuple[type, ...
     return tuple(members)
 
 
-def _emissions(who: str, where: str, annotation: Any, *, many: bool = False) -> Iterator[tuple[type, bool]]:
-    """Each class that may be emitted, with whether there may be any number of it."""
-    for member in _members(annotation):
+def _emissions(who: str, where: str, annotation: Any, *, many: bool = False) -> Iterator[_Emission]:
+    """Each class that may be emitted."""
+    for member in members_of(annotation):
         if member in (None, type(None)):
             continue
         if is_message(member):
-            yield member, many
+            yield _Emission(member, many, delayed=False)
+        elif get_origin(member) is Later:
+            waiting = members_of(get_args(member)[0])
+            if not all(map(is_message, waiting)):
+                raise DeclarationError(f"{who} ({where}) returns {_show(member)}. Say of what: Later[ReminderDue]")
+            yield from (_Emission(cls, many, delayed=True) for cls in waiting)
         elif _is_sequence(member):
             inside = [part for part in get_args(member) if part is not Ellipsis]
             if not inside:
@@ -196,15 +249,17 @@ def _emissions(who: str, where: str, annotation: Any, *, many: bool = False) -> 
         else:
             raise DeclarationError(
                 f"{who} ({where}) is declared to return {_show(member)}. "
-                f"A reaction returns events: one, a union, None, a tuple or a list of them"
+                f"A reaction returns events: one, a union, None, a tuple or a list of them; Later[…] for what is due later"
             )
 
 
 def _answers(annotation: Any) -> Iterator[tuple[type, ...]]:
     """The alternatives: `A | None` is (A), (); `tuple[A, B | C]` is (A, B), (A, C); `list[A]` is (A), ()."""
-    for member in _members(annotation):
+    for member in members_of(annotation):
         if is_message(member):
             yield (member,)
+        elif get_origin(member) is Later:
+            yield from _answers(get_args(member)[0])
         elif not _is_sequence(member):
             yield ()
         elif _is_open(member):
@@ -226,13 +281,14 @@ def _is_open(sequence: Any) -> bool:
     return get_origin(sequence) is not tuple or Ellipsis in get_args(sequence)
 
 
-def _members(annotation: Any) -> list[Any]:
+def members_of(annotation: Any) -> list[Any]:
+    """The alternatives of an annotation: a union's members, without `Annotated` and aliases around them."""
     if get_origin(annotation) is Annotated:
-        return _members(get_args(annotation)[0])
+        return members_of(get_args(annotation)[0])
     if isinstance(annotation, types.UnionType) or get_origin(annotation) is Union:
-        return [inner for member in get_args(annotation) for inner in _members(member)]
+        return [inner for member in get_args(annotation) for inner in members_of(member)]
     if hasattr(annotation, "__value__"):  # a PEP 695 alias
-        return _members(annotation.__value__)
+        return members_of(annotation.__value__)
     return [annotation]
 
 

@@ -20,12 +20,14 @@ __all__ = [
     "OnCount",
     "OnDeadline",
     "OnEvents",
+    "OnUndo",
     "Trigger",
     "all_items",
     "all_of",
     "any_of",
     "event_classes",
     "need_fields",
+    "same_field",
     "seconds",
 ]
 
@@ -102,7 +104,26 @@ class OnDeadline:
         return (*self.after, *self.unless)
 
 
-Trigger = OnEvents | OnCommand | OnAll | OnAny | OnCount | OnDeadline
+@dataclass(frozen=True, slots=True)
+class OnUndo:
+    """Runs when a process fails, with the event that completed a step of it.
+
+    Attributes
+    ----------
+    until:
+        The event that says that the step is undone.
+    """
+
+    step: type
+    until: type | None = None
+
+    @property
+    def events(self) -> tuple[type, ...]:
+        """All that it must hear of."""
+        return (self.step,) if self.until is None else (self.step, self.until)
+
+
+Trigger = OnEvents | OnCommand | OnAll | OnAny | OnCount | OnDeadline | OnUndo
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,11 +233,25 @@ def need_fields(who: str, trigger: Trigger) -> None:
     DeclarationError
         Otherwise.
     """
-    if isinstance(trigger, (OnEvents, OnCommand)):
-        return
-    kinds: dict[str, str] = {}
-    for event in trigger.events:
-        field = trigger.by or event.__farandole__.key  # type: ignore[attr-defined]
+    if not isinstance(trigger, (OnEvents, OnCommand, OnUndo)):
+        same_field(who, trigger.events, trigger.by, {})
+
+
+def same_field(who: str, events: tuple[type, ...], by: str | None, kinds: dict[str, str]) -> None:
+    """That events can be told apart by values of one type: of the field `by`, or of their keys.
+
+    Parameters
+    ----------
+    kinds:
+        The types of these values of events before, by the event's name; those of these events are added.
+
+    Raises
+    ------
+    DeclarationError
+        Otherwise.
+    """
+    for event in events:
+        field = by or event.__farandole__.key  # type: ignore[attr-defined]
         if field is None:
             raise DeclarationError(
                 f"{who}: {event.__name__} has no key, so nobody can tell which events belong together. Say by=, or give it key="

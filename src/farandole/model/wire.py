@@ -15,6 +15,7 @@ from zlib import crc32
 import msgspec
 
 from farandole.errors import DeclarationError, EnvelopeError
+from farandole.model.blotting import blotted, blotted_data
 from farandole.model.choreography import Choreography
 from farandole.model.envelope import Envelope, decode, encode, quotes_around, repeated_key
 from farandole.model.event import Meta
@@ -92,7 +93,7 @@ class Binding:
             data = encode(event)
             self._decode(data)
         except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise EnvelopeError(f"{self.type}: {error}") from None
+            raise EnvelopeError(blotted(f"{self.type}: {error}", event)) from None
         return data
 
     def read(self, envelope: Envelope, body: bytes) -> Any:
@@ -112,8 +113,12 @@ class Binding:
                 return self._decode(envelope.data)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 pass  # decoded once more below, for the sake of the words
-        decode(body)
-        return self.decode(bytes(envelope.data))
+        data = bytes(envelope.data)
+        try:
+            decode(body)
+        except EnvelopeError as error:
+            raise EnvelopeError(blotted_data(str(error), self.cls, data)) from None
+        return self.decode(data)
 
     def decode(self, data: bytes) -> Any:
         """The event in these JSON bytes.
@@ -126,14 +131,14 @@ class Binding:
         try:
             event = self._decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise EnvelopeError(f"{self.type}: {error}" if data else f"{self.type}: the event has no data") from None
+            words = blotted_data(str(error), self.cls, data) if data else "the event has no data"
+            raise EnvelopeError(f"{self.type}: {words}") from None
         except RecursionError:
             raise EnvelopeError(f"{self.type}: the JSON is nested too deep") from None
         # What comes back byte for byte holds no key twice; anything else (a reader class, a foreign writer) is looked at closely.
         if encode(event) != data and (key := repeated_key(data)) is not None:
-            raise EnvelopeError(
-                f"{self.type}: the key {key!r} stands twice in one JSON object: readers would not agree which one counts"
-            )
+            words = f"the key {key!r} stands twice in one JSON object: readers would not agree which one counts"
+            raise EnvelopeError(f"{self.type}: {blotted_data(words, self.cls, data)}")
         return event
 
 
@@ -199,9 +204,14 @@ class Wire:
                 if cls not in self.by_class:
                     self._bind_foreign(cls, reaction.id)
         for workflow in choreography.workflows:
-            for cls in (*typing.cast(tuple[type, ...], workflow.starts), *workflow.outcomes):
+            expected = [cls for one in workflow.expects for cls in (one.after, *one.events)]
+            for cls in (*typing.cast(tuple[type, ...], workflow.starts), *workflow.outcomes, *expected):
                 if cls not in self.by_class:
                     self._bind_foreign(cls, f"Workflow({workflow.name!r})")
+        for measure in choreography.measures:
+            for cls in (*measure.since, *measure.until):
+                if cls not in self.by_class:
+                    self._bind_foreign(cls, f"Measure.{measure.kind}({measure.name!r})")
 
     def _bind(self, cls: type, owner: str | None) -> Binding:
         binding = Binding(cls, domain=self.choreography.name, owner=owner)

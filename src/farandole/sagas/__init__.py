@@ -1,4 +1,4 @@
-"""Sagas: joins, deadlines. What waits stands in the service's own database, in the transaction of the event that it noted."""
+"""Sagas: joins, deadlines, guards, compensation. What waits stands in the service's own database, in the transaction of the event that it noted."""
 
 from __future__ import annotations
 

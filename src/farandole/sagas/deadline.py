@@ -10,13 +10,17 @@ is retried and dies as any other event.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from farandole.model.envelope import Message
 from farandole.model.triggers import OnDeadline
 from farandole.model.wire import Wire
 from farandole.runtime.inbox import DONE
 from farandole.runtime.plan import Plan
 from farandole.runtime.saga import Arrival, Ready
-from farandole.sagas.instance import instance_key, moment, spell
+from farandole.sagas.instance import instance_key
 from farandole.stores.base import Transaction, Verdict
+from farandole.words import date, exactly
 from farandole.world import World
 
 __all__ = ["Deadline"]
@@ -44,7 +48,7 @@ class Deadline:
                 await transaction.keep(instance)
                 return Ready(arrival.plan, arrival.event, arrival.envelope)
             if instance.timer is not None:
-                return Verdict("skipped", reason=f"the time runs already, since {moment(instance.since)}")
+                return Verdict("skipped", reason=f"the time runs already, since {date(instance.since)} UTC")
             instance.timer = arrival.id
             await transaction.keep(instance)
             return Verdict("parked", due=world.time() + self._within, attempts=0)
@@ -52,7 +56,7 @@ class Deadline:
             if arrival.plan.late is not None:
                 return Ready(arrival.plan.late, arrival.event, arrival.envelope)
             return Verdict(
-                "skipped", reason=f"too late: the deadline of {spell(self._within)} passed at {moment(instance.since)}"
+                "skipped", reason=f"too late: the deadline of {exactly(self._within)} passed at {date(instance.since)} UTC"
             )
         if instance.state == "open":
             if instance.timer is not None:
@@ -61,5 +65,5 @@ class Deadline:
             await transaction.keep(instance)
         return DONE
 
-    async def conclude(self, transaction: Transaction, arrival: Arrival) -> None:
+    async def conclude(self, transaction: Transaction, arrival: Arrival, emitted: Sequence[Message]) -> None:
         """Nothing is left to be done: that it fired was noted before."""

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
-
 from farandole.errors import Reject
-from farandole.model.envelope import Envelope
+from farandole.model.envelope import Envelope, Joined
 from farandole.runtime.saga import Arrival
+from farandole.words import listed
 
-__all__ = ["all_causes", "instance_key", "moment", "names", "spell"]
+__all__ = ["all_causes", "instance_key", "names"]
 
 
 def instance_key(arrival: Arrival, by: str | None) -> str:
@@ -30,35 +29,22 @@ def instance_key(arrival: Arrival, by: str | None) -> str:
     return str(value)
 
 
-def all_causes(envelopes: Sequence[Envelope]) -> Envelope:
+def all_causes(envelopes: Sequence[Envelope]) -> Joined:
     """Several causes as one: the latest, with the ids of all, and the greatest depth.
 
     The correlation id is that of the first part; the order is that of the parts, so that it is the same whichever came first.
     """
     latest = max(envelopes, key=lambda envelope: (envelope.time or datetime.min.replace(tzinfo=UTC), envelope.id))
     first = envelopes[0]
-    return msgspec.structs.replace(
-        latest,
-        id=",".join(envelope.id for envelope in envelopes),
-        correlationid=first.correlationid or first.id,
-        depth=max(envelope.depth for envelope in envelopes),
-    )
-
-
-def moment(seconds: float) -> str:
-    """A time for people."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def spell(seconds: float) -> str:
-    """A duration for people."""
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds / size:g} {unit}"
-    return f"{seconds:g} s"
+    said = {name: getattr(latest, name) for name in Envelope.__struct_fields__}
+    said |= {
+        "id": ",".join(envelope.id for envelope in envelopes),
+        "correlationid": first.correlationid or first.id,
+        "depth": max(envelope.depth for envelope in envelopes),
+    }
+    return Joined(**said, parts=tuple(envelopes))
 
 
 def names(types: Sequence[Any]) -> str:
     """Classes for people: `A`, `A and B`, `A, B and C`."""
-    words = [cls.__name__ for cls in types]
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+    return listed(cls.__name__ for cls in types)

@@ -14,14 +14,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from farandole.errors import Reject
-from farandole.model.envelope import Envelope, decode
+from farandole.model.envelope import Envelope, Message, decode
 from farandole.model.triggers import OnAll, OnAny, OnCount
 from farandole.model.wire import Wire
 from farandole.runtime.inbox import DONE
 from farandole.runtime.plan import Plan
 from farandole.runtime.saga import Arrival, Ready
-from farandole.sagas.instance import all_causes, instance_key, moment, names, spell
+from farandole.sagas.instance import all_causes, instance_key, names
 from farandole.stores.base import Instance, Transaction, Verdict
+from farandole.words import date, exactly
 from farandole.world import World
 
 __all__ = ["Join"]
@@ -50,7 +51,7 @@ class Join:
             return self._too_late(arrival, instance)
         return await self._add(transaction, arrival, instance, world)
 
-    async def conclude(self, transaction: Transaction, arrival: Arrival) -> None:
+    async def conclude(self, transaction: Transaction, arrival: Arrival, emitted: Sequence[Message]) -> None:
         """The handler has run: the parts go, a tombstone stays."""
         instance = await transaction.instance(self._id, instance_key(arrival, self._trigger.by))
         if instance.runner == arrival.id:
@@ -124,7 +125,7 @@ class Join:
         instance.state = "expired"
         missing = self._missing(instance)
         await transaction.keep(instance)
-        return Verdict("dead", reason=f"{missing} within {spell(self._trigger.within or 0)}", error="JoinExpired")
+        return Verdict("dead", reason=f"{missing} within {exactly(self._trigger.within or 0)}", error="JoinExpired")
 
     def _missing(self, instance: Instance) -> str:
         if isinstance(self._trigger, OnCount):
@@ -136,4 +137,4 @@ class Join:
         if arrival.plan.late is not None:
             return Ready(arrival.plan.late, arrival.event, arrival.envelope)
         over = "expired" if instance.state == "expired" else "was over"
-        return Verdict("skipped", reason=f"too late: the join {over} at {moment(instance.since)}")
+        return Verdict("skipped", reason=f"too late: the join {over} at {date(instance.since)} UTC")

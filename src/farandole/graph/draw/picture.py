@@ -7,12 +7,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from typing import Literal
 
-from farandole.drawing.letters import listed, plain
+from farandole.drawing.letters import plain
 from farandole.graph.draw.ways import failing
 from farandole.graph.graph import Graph
 from farandole.graph.nodes import Reaction, Trigger, Workflow, short
+from farandole.words import exactly, listed
 
-__all__ = ["Arrow", "By", "Kind", "Look", "Node", "Picture", "picture_of", "span"]
+__all__ = ["Arrow", "By", "Kind", "Look", "Node", "Picture", "picture_of"]
 
 Pair = tuple[str, str]
 By = Literal["reaction", "service", "domain"]
@@ -184,8 +185,10 @@ def _message(graph: Graph, tp: str, home: str, label: str, fails: frozenset[str]
 def _reaction(reaction: Reaction) -> Node:
     kind: Kind = "reaction" if reaction.trigger.kind in ("event", "command") else reaction.trigger.kind
     notes = _waits(reaction.trigger)
-    if reaction.compensates:
-        notes += (f"undoes {plain(short(reaction.compensates))}",)
+    if reaction.process:
+        notes += (f"in {plain(short(reaction.process))}",)
+    for undone in (reaction.compensates, *(reaction.trigger.after if reaction.undoes_step else ())):
+        notes += (f"undoes {plain(short(undone))}",) if undone else ()
     doc = plain(reaction.doc.strip().partition("\n")[0])
     return Node(
         reaction.id,
@@ -193,16 +196,20 @@ def _reaction(reaction: Reaction) -> Node:
         plain(reaction.name),
         reaction.service,
         notes,
-        "undoes" if reaction.compensates else "usual",
+        "undoes" if _undoes(reaction) else "usual",
         outside=reaction.outside,
         title=f"{plain(reaction.id)}{f': {doc}' if doc else ''}{' Calls the outside.' if reaction.outside else ''}",
     )
 
 
+def _undoes(reaction: Reaction) -> bool:
+    return bool(reaction.compensates or reaction.undoes_step)
+
+
 def _waits(trigger: Trigger) -> tuple[str, ...]:
-    time = f" within {span(trigger.within)}" if trigger.within is not None else ""
+    time = f" within {exactly(trigger.within)}" if trigger.within is not None else ""
     if trigger.kind == "deadline":
-        return (f"after {span(trigger.within)}" if trigger.within is not None else "after some time",)
+        return (f"after {exactly(trigger.within)}" if trigger.within is not None else "after some time",)
     if trigger.kind == "count":
         return (f"all {plain(trigger.expected or '')}{time}".replace("  ", " "),)
     return {"all": (f"all of {len(trigger.receives)}{time}",), "any": (f"the first{time}",)}.get(trigger.kind, ())
@@ -210,24 +217,31 @@ def _waits(trigger: Trigger) -> tuple[str, ...]:
 
 def _arrows(reaction: Reaction, fails: frozenset[str]) -> Iterator[Arrow]:
     for cause in reaction.causes:
-        yield Arrow(cause, reaction.id, "undoes" if reaction.compensates else "fails" if cause in fails else "usual")
+        yield Arrow(cause, reaction.id, "undoes" if _undoes(reaction) else "fails" if cause in fails else "usual")
     for other in reaction.trigger.unless:
         yield Arrow(other, reaction.id, "stops")
+    for other in reaction.trigger.receives if reaction.undoes_step else ():
+        if other not in reaction.causes:
+            yield Arrow(other, reaction.id, "undoes")
     for effect in reaction.emits:
-        yield Arrow(reaction.id, effect, "undoes" if reaction.compensates else "fails" if effect in fails else "usual")
+        look: Look = "undoes" if _undoes(reaction) else "fails" if effect in fails else "usual"
+        yield Arrow(reaction.id, effect, look, "later" if effect in reaction.delayed else "")
     for branch in (reaction.exhausted, reaction.late):
         for effect in branch.emits if branch else ():
             if effect not in reaction.emits:
-                yield Arrow(reaction.id, effect, "undoes" if reaction.compensates else "fails")
+                yield Arrow(reaction.id, effect, "undoes" if _undoes(reaction) else "fails")
 
 
 def _about(workflow: Workflow) -> str:
     def named(types: Iterable[str]) -> str:
-        return listed([plain(short(tp)) for tp in types])
+        return listed([plain(short(tp)) for tp in types], "or")
 
     parts = [f"starts with {named(workflow.starts)}", f"succeeds with {named(workflow.succeeds)}"]
     parts += [f"fails with {named(workflow.fails)}"] if workflow.fails else []
-    parts += [f"takes at most {span(workflow.within)}"] if workflow.within is not None else []
+    parts += [f"takes at most {exactly(workflow.within)}"] if workflow.within is not None else []
+    parts += [
+        f"expects {named(one.types)} within {exactly(one.within)} after {plain(short(one.after))}" for one in workflow.expects
+    ]
     return " · ".join(parts)
 
 
@@ -325,11 +339,3 @@ def _sayer(names: list[str]) -> Callable[[str], str]:
 
 def _many(number: int, word: str) -> str:
     return f"{number:,} {word}{'' if number == 1 else 's'}"
-
-
-def span(seconds: float) -> str:
-    """A length of time as people say it: `15 min`, `36 h`, `7 days`."""
-    for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
-        if seconds >= size and round(seconds / size * 10) == seconds / size * 10:
-            return "1 day" if seconds == 86400 else f"{seconds / size:g} {unit}"
-    return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1000:g} ms"
