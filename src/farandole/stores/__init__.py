@@ -8,10 +8,11 @@ from urllib.parse import parse_qsl, urlencode
 
 from farandole.errors import UnknownScheme
 from farandole.stores.base import Store
+from farandole.stores.record import Record
 from farandole.stores.tables import metadata
 from farandole.world import World
 
-__all__ = ["metadata", "open_store", "schema_of", "with_option"]
+__all__ = ["metadata", "open_record", "open_store", "schema_of", "with_option"]
 
 _ADAPTERS = {
     "sqlite": "farandole.stores.sqlite",
@@ -39,6 +40,18 @@ def open_store(url: str, world: World, *, tables: Any = None) -> Store:
     """
     store: Store = _adapter(url).connect(url, world, tables=tables)
     return store
+
+
+def open_record(url: str, world: World) -> Record:
+    """The record at a URL, not yet opened; the URL is as for a store.
+
+    Raises
+    ------
+    UnknownScheme
+        No adapter has this scheme.
+    """
+    record: Record = _adapter(url).connect_record(url, world)
+    return record
 
 
 async def schema_of(url: str, world: World) -> tuple[int, int]:

@@ -18,11 +18,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import Session
 from sqlalchemy.util import await_only, greenlet_spawn
 
-from farandole.errors import StoreError
+from farandole.errors import ConfigurationError, StoreError
 from farandole.stores.guard import caller
 from farandole.stores.owned import OwnedAsyncConnection, OwnedAsyncSession, OwnedConnection, OwnedSession
 
-__all__ = ["Engines", "Handles", "Home", "InlineRoute", "Nowhere", "RoutedDBAPI", "wait_for", "went_on"]
+__all__ = ["Engines", "Handles", "Home", "InlineRoute", "Nowhere", "RoutedDBAPI", "create_all", "wait_for", "went_on"]
 
 
 class Home(Protocol):
@@ -190,3 +190,20 @@ class Handles:
 def went_on() -> str:
     """What to note when SQLAlchemy rolls back: it does so too when a flush fails. The store looks at it before it commits."""
     return f"{caller()} went on after a rollback() or a failed flush"
+
+
+async def create_all(tables: Any, handles: Callable[[], Handles]) -> None:
+    """Make the service's own tables where they lack, by its `MetaData`, inside the open transaction.
+
+    Raises
+    ------
+    ConfigurationError
+        `tables` is something else.
+    """
+    if not hasattr(tables, "create_all"):
+        raise ConfigurationError(f"a service's tables= is a SQLAlchemy MetaData or a string of SQL statements, got: {tables!r}")
+    users = handles()
+    try:
+        await greenlet_spawn(tables.create_all, users.resource("connection").sync_connection, checkfirst=True)
+    finally:
+        users.end()

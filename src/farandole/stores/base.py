@@ -27,6 +27,7 @@ __all__ = [
     "OutboxRow",
     "Store",
     "StoreStatus",
+    "Task",
     "Transaction",
     "Verdict",
 ]
@@ -61,6 +62,8 @@ class InboxRow(msgspec.Struct, kw_only=True):
         When its state changed last; given by the store.
     crashed:
         It was claimed and the claimer vanished (its lease ran out): run it alone.
+    task:
+        What a person is asked to do where it is given up on (see `Task`); None: nobody is asked. Not kept with the row.
     """
 
     reaction: str
@@ -79,6 +82,7 @@ class InboxRow(msgspec.Struct, kw_only=True):
     seq: int = 0
     handled_at: float = 0.0
     crashed: bool = False
+    task: str | None = None
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -110,6 +114,8 @@ class StoreStatus(msgspec.Struct, frozen=True):
         Messages not yet published, and the age of the oldest (None: there is none).
     parked, parked_keys, due_retries, claimed, dead:
         Inbox rows that wait, the keys they block, those that may run now, those being run, dead letters.
+    tasks:
+        Open tasks for people.
     """
 
     outbox: int
@@ -119,6 +125,7 @@ class StoreStatus(msgspec.Struct, frozen=True):
     due_retries: int
     claimed: int
     dead: int
+    tasks: int
 
 
 class DeadFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,8 +177,45 @@ class Edit(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
 
 
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person is asked to do: an event was given up on, and money or goods are left hanging.
+
+    One is opened in the transaction in which the row becomes dead or exhausted, at most one at a time for each row.
+
+    Attributes
+    ----------
+    id:
+        Its number in this database.
+    opened_at:
+        When, in seconds since 1970.
+    reaction, event, key, correlation:
+        Which reaction gave up, on which event, with which key, of which workflow instance (empty: the event does not say).
+    kind:
+        How it ended: `"dead"` or `"exhausted"`.
+    text:
+        What is to be done.
+    reason:
+        Why it was given up on.
+    done_at, who, why:
+        When it was done, by whom, and what was done; None: it is open.
+    """
+
+    id: int
+    opened_at: float
+    reaction: str
+    event: str
+    key: str
+    correlation: str
+    kind: str
+    text: str
+    reason: str
+    done_at: float | None = None
+    who: str | None = None
+    why: str | None = None
+
+
 class Instance(msgspec.Struct, kw_only=True):
-    """Where one instance of a join or deadline stands; see `sagas/` for its states.
+    """Where one instance of a join, a deadline, an action or a process stands; see `sagas/` for its states.
 
     Attributes
     ----------
@@ -189,6 +233,10 @@ class Instance(msgspec.Struct, kw_only=True):
         How many parts it waits for, where the events say so.
     since:
         When its state changed last, in seconds since 1970; given by the store.
+    data, revision:
+        Of a process: its state with what was done so far, as it is kept, and how often a handler changed that.
+    number:
+        Of an action: the place of its last success in the order of all; given by the store.
     """
 
     reaction: str
@@ -199,6 +247,9 @@ class Instance(msgspec.Struct, kw_only=True):
     have: dict[str, int] = {}
     expected: int | None = None
     since: float = 0.0
+    data: bytes | None = None
+    revision: int = 0
+    number: int | None = None
 
 
 class Transaction(Protocol):
@@ -213,13 +264,24 @@ class Transaction(Protocol):
         ...
 
     async def park(self, rows: Sequence[InboxRow]) -> None:
-        """Turn rows that were claimed in this transaction into waiting, dead or skipped ones, as each row's state says."""
+        """Turn rows that were claimed in this transaction into waiting, dead or skipped ones, as each row's state says.
+
+        A dead one with a `task` opens it.
+        """
         ...
 
     async def settle(self, row: InboxRow, verdict: Verdict) -> None:
         """Settle a row taken by `Store.take`, where its token still matches; the next row of its key becomes due.
 
+        Where the row has a `task`, it is opened if the row was given up on; if the row is done or skipped, an open one is done.
         Raises `ClaimLost` where the token no longer matches.
+        """
+        ...
+
+    async def take_next(self, rows: Sequence[InboxRow], lease: float) -> list[InboxRow]:
+        """Claim, as `Store.take` does, what comes after these rows of mine: the first of each key, if it is due and never ran.
+
+        It is claimed in this transaction: undone with it, the run is not counted.
         """
         ...
 
@@ -235,8 +297,19 @@ class Transaction(Protocol):
         """This instance, locked until the transaction ends; one that is not there is made."""
         ...
 
-    async def keep(self, instance: Instance) -> None:
-        """Write what changed in an instance; once its state is not open and its handler is not to run, its parts are deleted."""
+    async def keep(self, instance: Instance, *, happened: bool = False) -> None:
+        """Write what changed in an instance; once its state is not open and its handler is not to run, its parts are deleted.
+
+        `happened`: it gets the next number, after all others.
+        """
+        ...
+
+    async def standing(self, instances: Collection[tuple[str, str]]) -> list[Instance]:
+        """Those of these (reaction, key) that are there, as they were committed or written here last; nothing is locked."""
+        ...
+
+    async def hasten(self, reactions: Collection[str], id: str) -> None:
+        """Rows of this event that were put off without blocking their key, and have not run, are due now."""
         ...
 
     async def add_part(self, instance: Instance, id: str, body: bytes) -> bool:
@@ -247,8 +320,16 @@ class Transaction(Protocol):
         """The parts, in the order of arrival."""
         ...
 
+    async def state_of(self, reaction: str, id: str) -> str | None:
+        """The state of an inbox row; None: there is none."""
+        ...
+
     async def drop(self, reaction: str, id: str, reason: str) -> None:
         """A waiting row of this transaction's service becomes a skipped one; nothing happens where it does not wait (any more)."""
+        ...
+
+    async def wake(self, reaction: str, id: str) -> None:
+        """A waiting row may run now; nothing happens where it does not wait (any more), or waits behind another of its key."""
         ...
 
     def savepoint(self) -> AbstractAsyncContextManager[Transaction]:
@@ -334,8 +415,8 @@ class Store(Protocol):
         """Seconds until something is due; 0 or less: now; None: nothing waits."""
         ...
 
-    async def waiting(self, reactions: Collection[str]) -> int:
-        """How many rows are due now or claimed."""
+    async def waiting(self, reactions: Collection[str], most: int) -> int:
+        """How many rows are due now or claimed; counted no further than `most`."""
         ...
 
     async def receipt(self, reaction: str, id: str) -> bytes | None:
@@ -363,7 +444,7 @@ class Store(Protocol):
     async def purge(self, older_than: float, limit: int) -> int:
         """Delete up to `limit` settled rows older than so many seconds; give how many. Never parked or dead ones.
 
-        What was kept of edits goes once they are as old, and their rows are gone.
+        What was kept of edits goes once they are as old, and their rows are gone; a task so long after it was done.
         """
         ...
 
@@ -390,6 +471,14 @@ class Store(Protocol):
         """Make dead rows due again, attempts from zero; exhausted ones only with `force`. `(relay)` rows return to the outbox."""
         ...
 
-    async def discard_dead(self, rows: Sequence[InboxRow], reason: str) -> int:
-        """Settle dead rows as skipped, with a reason."""
+    async def discard_dead(self, rows: Sequence[InboxRow], reason: str, *, who: str = "(discarded)") -> int:
+        """Settle dead rows as skipped, with a reason. What people were asked to do about them is done so, by `who`."""
+        ...
+
+    async def tasks(self, *, done: bool = False, id: int | None = None) -> list[Task]:
+        """The tasks that are open, and with `done` the others too, in the order in which they were opened; or this one."""
+        ...
+
+    async def finish_task(self, id: int, *, who: str, why: str) -> bool:
+        """A person did it. False: it is not there, or was done before."""
         ...

@@ -101,8 +101,11 @@ def metadata(schema: str | None = None) -> MetaData:
         Column("have", Text, nullable=False),
         Column("expected", BigInteger),
         Column("since", BigInteger, nullable=False),
+        Column("number", BigInteger),
+        Column("data", LargeBinary),
+        Column("revision", BigInteger, nullable=False, server_default="0"),
     )
-    over = instances.c.state.not_in(["open", "full"])
+    over = instances.c.state.not_in(["open", "full", "running", "undoing"])
     Index("farandole_instances_over", instances.c.since, postgresql_where=over)
     Table(
         "farandole_parts",
@@ -111,5 +114,17 @@ def metadata(schema: str | None = None) -> MetaData:
         Column("number", BigInteger, Identity(), nullable=False),
         Column("body", LargeBinary, nullable=False),
     )
+    tasks = Table(
+        "farandole_tasks",
+        tables,
+        Column("id", BigInteger, Identity(), primary_key=True),
+        Column("opened_at", BigInteger, nullable=False),
+        *(Column(name, plain, nullable=False) for name in ("reaction", "event", "key", "correlation")),
+        *(Column(name, Text, nullable=False) for name in ("kind", "text", "reason")),
+        Column("done_at", BigInteger),
+        *(Column(name, Text) for name in ("who", "why")),
+    )
+    Index("farandole_tasks_open", tasks.c.reaction, tasks.c.event, unique=True, postgresql_where=tasks.c.done_at.is_(None))
+    Index("farandole_tasks_done", tasks.c.done_at, postgresql_where=tasks.c.done_at.is_not(None))
     Table("farandole_schema", tables, Column("version", Integer, nullable=False))
     return tables

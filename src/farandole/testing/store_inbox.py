@@ -155,6 +155,41 @@ class InboxCases(StoreCases):
             await settle(store, head, Verdict("parked", due=self.world.time() + 5, blocks=False))
             assert ids(await store.take([R], 10, 30.0)) == ["2"]
 
+    async def test_what_stands_next_is_taken_in_the_transaction_that_let_it_go(self) -> None:
+        """First of its key, due, never run: anything else stays. What is undone was never taken."""
+        async with self.stores(2) as (store, other):
+            await put(store, row("1"), row("2"), row("3"), row("held", key="x"), row("behind it", key="x"))
+            heads = sorted(await store.take([R], 10, 30.0), key=lambda taken: taken.id)
+            assert ids(heads) == ["1", "held"]
+            for _ in range(2):
+                with raises(LookupError):
+                    async with store.begin() as transaction:
+                        await transaction.settle(heads[0], Verdict("done"))
+                        assert ids(await transaction.take_next(heads, 30.0)) == ["2"]
+                        raise LookupError
+            async with store.begin() as transaction:
+                assert await transaction.take_next(heads, 30.0) == [], "nobody let them go"
+                async with transaction.savepoint() as part:
+                    await part.settle(heads[0], Verdict("done"))
+                (second,) = await transaction.take_next(heads, 30.0)
+                assert (second.state, second.attempts, second.body, second.crashed) == ("claimed", 1, row("2").body, False)
+                assert await transaction.take_next([second], 30.0) == [], "it is taken, not done"
+                with raises(LookupError):
+                    async with transaction.savepoint() as part:
+                        await part.settle(second, Verdict("done"))
+                        raise LookupError
+                await transaction.settle(second, Verdict("parked", due=self.world.time(), blocks=True, reason="no"))
+                assert await transaction.take_next([second], 30.0) == [], "it ran"
+            assert {r.id: r.state for r in await store.fates(["1", "2", "3"])} == {"1": "done", "2": "parked", "3": "parked"}
+            (second,) = await other.take([R], 10, 30.0)
+            assert (second.id, second.attempts) == ("2", 2)
+            async with other.begin() as transaction:
+                await transaction.settle(second, Verdict("done"))
+                assert ids(await transaction.take_next([second], 30.0)) == ["3"]
+            assert await store.take([R], 10, 30.0) == [], "what was taken so and not settled is claimed"
+            await self.world.sleep(31)
+            assert [(r.crashed, r.attempts) for _ in range(2) for r in await store.take([R], 10, 30.0)] == [(True, 2)] * 2
+
     async def test_a_dead_row_lets_its_key_go_or_holds_it(self) -> None:
         async with self.stores(1) as (store,):
             await put(store, row("1"), row("2"), row("3", key="held"), row("4", key="held"))
@@ -222,8 +257,9 @@ class InboxCases(StoreCases):
             assert await store.take([], 10, 30.0) == []
             assert await store.take([R], 0, 30.0) == []
             assert ids(await store.take([R], 10, 30.0)) == ["2"]
-            assert await store.waiting([R]) == 1
-            assert await store.waiting([R, OTHER]) == 2
+            assert await store.waiting([R], 100) == 1
+            assert await store.waiting([R, OTHER], 100) == 2
+            assert await store.waiting([R, OTHER], 1) == 1, "and counts no further than it is told"
 
     async def test_a_row_whose_claimer_vanished_comes_alone(self) -> None:
         async with self.stores(2) as (first, second):

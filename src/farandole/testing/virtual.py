@@ -28,6 +28,8 @@ T = TypeVar("T")
 
 PATIENCE = 0.3
 """How long, in real seconds, the clock stands still for an answer."""
+FIRST = 60.0
+"""And for a connection, and the first answer on it: a busy machine takes its time to start a server's process, and nobody holds a lock yet."""
 
 
 class _JumpingSelector(selectors.DefaultSelector):
@@ -36,16 +38,16 @@ class _JumpingSelector(selectors.DefaultSelector):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
-        self.asked: set[object] = set()  # transports on which something was sent, and nothing has come since
+        self.asked: set[_Transport | _Connecting] = set()  # those on which something was sent, and nothing has come since
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready: list[tuple[selectors.SelectorKey, int]] = super().select(0)
         if ready or timeout == 0:
             return ready
         if timeout is None:  # only threads and sockets can wake us: really wait for them
-            return super().select(10.0) or _stuck()
+            return super().select(60.0) or _stuck()
         if self.asked:
-            ready = super().select(PATIENCE)
+            ready = super().select(PATIENCE if all(transport.heard for transport in self.asked) else FIRST)
             if ready:
                 return ready
             self.asked.clear()
@@ -67,14 +69,30 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._jumping.now
 
+    async def sock_connect(self, sock: Any, address: Any) -> None:
+        connecting = _Connecting()
+        self._jumping.asked.add(connecting)
+        try:
+            await super().sock_connect(sock, address)
+        finally:
+            self._jumping.asked.discard(connecting)
+
     def _make_socket_transport(
         self, sock: Any, protocol: Any, waiter: Any = None, *, extra: Any = None, server: Any = None
     ) -> Any:
         return _Transport(self, sock, protocol, waiter, extra, server)
 
 
+class _Connecting:
+    """A connection that is not there yet."""
+
+    heard = False
+
+
 class _Transport(_SelectorSocketTransport):  # type: ignore[misc]
     """asyncio's own, which notes who waits for an answer."""
+
+    heard = False
 
     def write(self, data: Any) -> None:
         self._loop._jumping.asked.add(self)
@@ -82,7 +100,12 @@ class _Transport(_SelectorSocketTransport):  # type: ignore[misc]
 
     def _read_ready(self) -> None:
         self._loop._jumping.asked.discard(self)
+        self.heard = True
         super()._read_ready()
+
+    def _call_connection_lost(self, exc: Any) -> None:
+        self._loop._jumping.asked.discard(self)  # whatever comes, comes no more
+        super()._call_connection_lost(exc)
 
 
 class VirtualWorld(World):

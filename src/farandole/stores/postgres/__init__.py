@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from farandole.errors import ConfigurationError
 from farandole.stores.base import Store
+from farandole.stores.record import Record
 from farandole.world import World
 
-__all__ = ["connect", "schema_of"]
+if TYPE_CHECKING:
+    from farandole.stores.postgres.database import Settings
+
+__all__ = ["connect", "connect_record", "schema_of"]
 
 _ISOLATION = {
     "read committed": "",
@@ -42,9 +46,24 @@ def connect(url: str, world: World, *, tables: Any = None) -> Store:
     ConfigurationError
         The URL is malformed, or asyncpg is not installed.
     """
+    settings, migrate = _read(url)
+    from farandole.stores.postgres.store import PostgresStore
+
+    return PostgresStore(url, settings, world, tables=tables, migrate=migrate)
+
+
+def connect_record(url: str, world: World) -> Record:
+    """The record of a PostgreSQL URL, not yet opened; see `connect`."""
+    settings, migrate = _read(url)
+    from farandole.stores.postgres.record import PostgresRecord
+
+    return PostgresRecord(settings, world, migrate=migrate)
+
+
+def _read(url: str) -> tuple[Settings, bool]:
+    """How to connect, and whether the tables may be changed."""
     try:
         from farandole.stores.postgres.database import Settings
-        from farandole.stores.postgres.store import PostgresStore
     except ImportError as error:
         if error.name != "asyncpg":
             raise
@@ -74,7 +93,7 @@ def connect(url: str, world: World, *, tables: Any = None) -> Store:
     settings = Settings(
         dsn, name + (f" (schema {schema})" if schema else ""), schema, int(pool), "BEGIN" + _ISOLATION[isolation], own
     )
-    return PostgresStore(url, settings, world, tables=tables, migrate=ours.get("migrate") != "no")
+    return settings, ours.get("migrate") != "no"
 
 
 async def schema_of(url: str, world: World) -> tuple[int, int]:

@@ -228,7 +228,12 @@ class Database:
                 "a reaction went on after a database error that it swallowed, and what was written before is lost. Nothing is committed. "
                 "Where a part may fail, use `async with session.begin_nested():` (or connection.transaction()) around it"
             )
-        return StoreError(f"{self.name} refused {name!r}: {error}. Nothing of this transaction was written")
+        return StoreError(f"{self.name} refused {name!r}: {_words(error)}. Nothing of this transaction was written")
+
+
+def _words(error: BaseException) -> str:
+    """The first line: those below quote values of the rows, which may be sensitive."""
+    return str(error).partition("\n")[0]
 
 
 def is_lost(connection: Any) -> bool:
@@ -242,8 +247,12 @@ def excuse(error: BaseException, name: str) -> StoreBusy | None:
     while seen is not None:
         state = str(getattr(seen, "sqlstate", None) or "")
         if state in _COLLISIONS:
-            return StoreBusy(f"{name}: {_COLLISIONS[state]} ({seen}). Nothing of this transaction was written; it runs again")
+            return StoreBusy(
+                f"{name}: {_COLLISIONS[state]} ({_words(seen)}). Nothing of this transaction was written; it runs again"
+            )
         if state.startswith(_GONE) or isinstance(seen, asyncpg.InterfaceError | asyncpg.InternalClientError | ConnectionError):
-            return StoreBusy(f"{name} is away: {seen}. Nothing of this transaction was written, unless it was at its commit")
+            return StoreBusy(
+                f"{name} is away: {_words(seen)}. Nothing of this transaction was written, unless it was at its commit"
+            )
         seen = getattr(seen, "orig", None) or seen.__cause__
     return None

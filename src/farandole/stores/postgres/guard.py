@@ -72,6 +72,9 @@ class OwnedConnection(asyncpg.Connection):  # type: ignore[misc]  # untyped
     """asyncpg's connection; while a store's transaction is open on it, what would end that raises `TransactionOwned`."""
 
     held = False
+    look: str | None = None
+    """The prepared question whether any key waits, once there is one; and how often it was prepared."""
+    looked = 0
     own_execute = asyncpg.Connection.execute
     own_fetch = asyncpg.Connection.fetch
 

@@ -20,6 +20,7 @@ from farandole.stores.statements import Statements
 
 __all__ = [
     "NOW", "blocked", "claim", "discard", "edit", "edit_of", "extend", "free_orphans", "give_back", "ingest", "park", "retry", "row", "settle", "take",
+    "take_next",
 ]  # fmt: skip
 
 NOW = {":now": "(SELECT coalesce($1::bigint, (extract(epoch FROM clock_timestamp()) * 1000)::bigint))"}
@@ -176,7 +177,19 @@ async def take(database: Database, connection: Any, reactions: Collection[str], 
     rows = list(map(row, found))
     for taken in rows:
         taken.crashed = crashed
-    return sorted(rows, key=lambda taken: lock_of(_queue(taken)))
+    return _in_order(rows)
+
+
+async def take_next(database: Database, connection: Any, rows: Sequence[InboxRow], lease: float) -> list[InboxRow]:
+    """Claim what comes after these rows, if it may run and never did; in the order of the queues' locks."""
+    queues = {_queue(row) for row in rows}
+    token, reactions, keys = (
+        named(database.world.token()),
+        [escape(name) for name, _ in queues],
+        [escape(key) for _, key in queues],
+    )
+    found = await database.run(connection, SQL.take_next, database.now, token, round(lease * 1000), reactions, keys)
+    return _in_order(map(row, found))
 
 
 async def free_orphans(database: Database, connection: Any) -> None:
@@ -233,6 +246,10 @@ async def _count(database: Database, connection: Any, queues: Collection[Queue])
 def lock_of(queue: Queue) -> int:
     """The number of a queue's advisory lock. Two queues that share one wait for each other sometimes, nothing worse."""
     return int.from_bytes(blake2b("\0".join(queue).encode(), digest_size=8).digest(), "big", signed=True)
+
+
+def _in_order(rows: Iterable[InboxRow]) -> list[InboxRow]:
+    return sorted(rows, key=lambda row: lock_of(_queue(row)))
 
 
 def _claims(rows: Iterable[InboxRow]) -> tuple[list[str], list[str], list[str | None]]:

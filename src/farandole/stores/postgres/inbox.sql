@@ -71,6 +71,14 @@ UPDATE farandole_inbox AS i SET state = 'claimed', attempts = coalesce(attempts,
 FROM unnest($4::text[], $5::text[]) AS w (reaction, id) WHERE i.reaction = w.reaction AND i.id = w.id
 RETURNING i.reaction, i.id, key, topic, body, state, attempts, due, blocks, reason, place, error, token, seq, handled_at;
 
+-- take_next: Claim the first rows of these keys, those that may run and never did.
+UPDATE farandole_inbox AS i SET state = 'claimed', attempts = 1, token = $2, due = :now + $3::bigint, handled_at = :now
+FROM unnest($4::text[], $5::text[]) AS w (reaction, key) CROSS JOIN LATERAL (
+    SELECT id FROM farandole_inbox AS b WHERE b.blocks AND b.reaction = w.reaction AND b.key = w.key ORDER BY b.seq LIMIT 1
+) AS head
+WHERE i.reaction = w.reaction AND i.id = head.id AND i.state = 'parked' AND i.due <= :now AND i.attempts = 0
+RETURNING i.reaction, i.id, i.key, topic, body, state, attempts, due, blocks, reason, place, error, token, seq, handled_at;
+
 -- claimers: Who holds claims.
 SELECT DISTINCT token FROM farandole_inbox WHERE key IS NOT NULL AND state = 'claimed';
 
@@ -87,8 +95,13 @@ UPDATE farandole_inbox AS i SET state = 'parked', due = :now, attempts = attempt
 FROM unnest($2::text[], $3::text[], $4::text[]) AS w (reaction, id, token)
 WHERE i.reaction = w.reaction AND i.id = w.id AND i.token = w.token;
 
--- waiting: How many rows of these reactions are due or claimed.
-SELECT count(*) FROM farandole_inbox WHERE due IS NOT NULL AND reaction = ANY($2::text[]) AND (due <= :now OR state = 'claimed');
+-- waiting: How many rows of these reactions are due or claimed, and no more than so many: timers that are not due are not looked at.
+SELECT count(*) FROM (
+    SELECT 1 FROM farandole_inbox WHERE due IS NOT NULL AND reaction = ANY($2::text[]) AND due <= :now
+    UNION ALL
+    SELECT 1 FROM farandole_inbox WHERE key IS NOT NULL AND state = 'claimed' AND reaction = ANY($2::text[]) AND due + 0 > :now -- by state: many timers are due later
+    LIMIT $3
+) AS rows;
 
 -- keep_receipt: What a command answered.
 UPDATE farandole_inbox SET receipt = $1 WHERE reaction = $2 AND id = $3 RETURNING id;

@@ -14,30 +14,57 @@ from farandole.stores.postgres.database import Database
 if TYPE_CHECKING:
     from farandole.stores.postgres.store import PostgresStore
 
-__all__ = ["create_tables", "latest", "migrate", "version_of"]
+__all__ = ["check", "create_tables", "latest", "migrate", "version_of"]
 
-_FOLDER = Path(__file__).parent / "migrations"
+_HERE = Path(__file__).parent
 _ONE_AT_A_TIME = 0x666172616E646F6C  # "farandol"
 
 
-def _files() -> dict[int, Path]:
-    return {int(found[0]): file for file in _FOLDER.iterdir() if (found := re.match(r"\d+", file.name))}
+def _files(what: str = "") -> dict[int, Path]:
+    folder = _HERE / (f"{what}_migrations" if what else "migrations")
+    return {int(found[0]): file for file in folder.iterdir() if (found := re.match(r"\d+", file.name))}
 
 
-def latest() -> int:
-    """The schema that this version wants."""
-    return max(_files())
+def _table(what: str) -> str:
+    return f"farandole_{what}_schema" if what else "farandole_schema"
 
 
-async def version_of(connection: Any) -> int:
+def latest(what: str = "") -> int:
+    """The schema that this version wants; `what` is as in `migrate`."""
+    return max(_files(what))
+
+
+async def version_of(connection: Any, what: str = "") -> int:
     """The schema that the database has; 0: none."""
-    if await connection.own_fetch("SELECT to_regclass('farandole_schema') AS name") == [(None,)]:
+    table = _table(what)
+    if await connection.own_fetch("SELECT to_regclass($1) AS name", table) == [(None,)]:
         return 0
-    return int((await connection.own_fetch("SELECT coalesce(max(version), 0) FROM farandole_schema"))[0][0])
+    return int((await connection.own_fetch(f"SELECT coalesce(max(version), 0) FROM {table}"))[0][0])
 
 
-async def migrate(database: Database, connection: Any) -> None:
+async def check(database: Database, connection: Any, what: str = "") -> None:
+    """Refuse a database whose tables are not up to date, where the URL says that nobody may change them.
+
+    Raises
+    ------
+    ConfigurationError
+        With what to run first.
+    """
+    current = await version_of(connection, what)
+    if current != latest(what):
+        raise ConfigurationError(
+            f"{database.name} has schema {current}; this version needs {latest(what)}, and its URL says migrate=no. "
+            + ("Open it once without migrate=no first" if what else "Run `farandole db upgrade` first")
+        )
+
+
+async def migrate(database: Database, connection: Any, what: str = "") -> None:
     """Apply the numbered migrations that are missing, inside the open transaction; several processes may try at once.
+
+    Parameters
+    ----------
+    what:
+        `"record"`: the tables of a record, which have versions of their own.
 
     Raises
     ------
@@ -51,18 +78,18 @@ async def migrate(database: Database, connection: Any) -> None:
         await connection.own_fetch("SELECT pg_advisory_xact_lock($1)", _ONE_AT_A_TIME)
         if schema is not None and not await connection.own_fetch("SELECT 1 FROM pg_namespace WHERE nspname = $1", schema):
             await connection.own_execute(f'CREATE SCHEMA "{schema}"')
-        current = await version_of(connection)
-        if current > latest():
+        current = await version_of(connection, what)
+        if current > latest(what):
             raise NewerDatabase(
-                f"{database.name} has schema {current}, written by a newer Farandole; this one knows {latest()}. "
+                f"{database.name} has schema {current}, written by a newer Farandole; this one knows {latest(what)}. "
                 f"Upgrade this process: pip install --upgrade farandole"
             )
         if not current:
-            await connection.own_execute("CREATE TABLE farandole_schema (version integer NOT NULL)")
-        for version, file in sorted(_files().items()):
+            await connection.own_execute(f"CREATE TABLE {_table(what)} (version integer NOT NULL)")
+        for version, file in sorted(_files(what).items()):
             if version > current:
                 await connection.own_execute(file.read_text())
-                await connection.own_fetch("INSERT INTO farandole_schema VALUES ($1)", version)
+                await connection.own_fetch(f"INSERT INTO {_table(what)} VALUES ($1)", version)
     except (asyncpg.InsufficientPrivilegeError, asyncpg.ReadOnlySQLTransactionError) as error:
         raise ConfigurationError(
             f"{database.name}: {error}. Grant CREATE on its schema, or let an administrator run `farandole db upgrade`"
@@ -87,15 +114,8 @@ async def create_tables(store: PostgresStore, connection: Any, tables: Any) -> N
             await connection.own_execute(tables)
         except asyncpg.PostgresError as error:
             raise ConfigurationError(f"the service's tables=: {error}. In: {tables.strip()[:200]}") from error
-    elif hasattr(tables, "create_all"):
-        from sqlalchemy.util import greenlet_spawn
-
+    else:
+        from farandole.stores.alchemy import create_all
         from farandole.stores.postgres.transaction import Straight
 
-        users = store.handles(Straight(connection))
-        try:
-            await greenlet_spawn(tables.create_all, users.resource("connection").sync_connection, checkfirst=True)
-        finally:
-            users.end()
-    else:
-        raise ConfigurationError(f"a service's tables= is a SQLAlchemy MetaData or a string of SQL statements, got: {tables!r}")
+        await create_all(tables, lambda: store.handles(Straight(connection)))

@@ -6,11 +6,11 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from farandole.errors import ConfigurationError, StoreBusy, StoreError
-from farandole.stores.base import DeadFilter, Edit, InboxRow, LateTransaction, OutboxRow, StoreStatus, Transaction
-from farandole.stores.postgres import inbox, outbox, sagas
+from farandole.errors import StoreBusy, StoreError
+from farandole.stores.base import DeadFilter, Edit, InboxRow, LateTransaction, OutboxRow, StoreStatus, Task, Transaction
+from farandole.stores.postgres import inbox, outbox, sagas, tasks
 from farandole.stores.postgres.database import Database, Settings, excuse
-from farandole.stores.postgres.migrate import create_tables, latest, migrate, version_of
+from farandole.stores.postgres.migrate import check, create_tables, latest, migrate, version_of
 from farandole.stores.postgres.text import escape
 from farandole.stores.postgres.transaction import Begin, LatePostgres, begin, commit, rollback
 from farandole.stores.rows import RELAY, conditions, named
@@ -82,7 +82,7 @@ class PostgresStore:
         database = self.database
         async with database.connection() as connection:
             if not self._migrate:
-                await self._check(connection)
+                await check(database, connection)
             await database.control(connection, "prepare", "BEGIN; SAVEPOINT farandole")
             try:
                 if self._migrate:
@@ -94,14 +94,6 @@ class PostgresStore:
             except BaseException:
                 await rollback(connection)
                 raise
-
-    async def _check(self, connection: Any) -> None:
-        current = await version_of(connection)
-        if current != latest():
-            raise ConfigurationError(
-                f"{self._settings.name} has schema {current}; this version needs {latest()}, and its URL says migrate=no. "
-                f"Run `farandole db upgrade` first"
-            )
 
     async def schema(self) -> tuple[int, int]:
         """The schema that the database has, and the one that this version wants."""
@@ -171,9 +163,9 @@ class PostgresStore:
         ((wait,),) = await database.read(inbox.SQL.next_due, database.now, [escape(reaction) for reaction in reactions])
         return None if wait is None else int(wait) / 1000
 
-    async def waiting(self, reactions: Collection[str]) -> int:
+    async def waiting(self, reactions: Collection[str], most: int) -> int:
         database = self.database
-        ((count,),) = await database.read(inbox.SQL.waiting, database.now, [escape(reaction) for reaction in reactions])
+        ((count,),) = await database.read(inbox.SQL.waiting, database.now, [escape(reaction) for reaction in reactions], most)
         return int(count)
 
     async def receipt(self, reaction: str, id: str) -> bytes | None:
@@ -207,6 +199,7 @@ class PostgresStore:
         if deleted < limit:
             await database.read(inbox.SQL.forget_edits, database.now, age, limit)
             await database.read(sagas.SQL.over, database.now, age, limit)
+            await database.read(tasks.SQL.forget, database.now, age, limit)
         return int(deleted)
 
     async def status(self) -> StoreStatus:
@@ -239,9 +232,17 @@ class PostgresStore:
                 ]
             )
 
-    async def discard_dead(self, rows: Sequence[InboxRow], reason: str) -> int:
+    async def discard_dead(self, rows: Sequence[InboxRow], reason: str, *, who: str = "(discarded)") -> int:
         async with self._alone(durable=True) as access:
-            return sum([await inbox.discard(*access, row, reason) for row in _sorted(rows)])
+            gone = [row for row in _sorted(rows) if await inbox.discard(*access, row, reason)]
+            await tasks.close(*access, gone, who, reason)
+            return len(gone)
+
+    async def tasks(self, *, done: bool = False, id: int | None = None) -> list[Task]:
+        return await tasks.tasks(self.database, id, done=done or id is not None)
+
+    async def finish_task(self, id: int, *, who: str, why: str) -> bool:
+        return await tasks.finish(self.database, id, who, why)
 
 
 def _sorted(rows: Sequence[InboxRow]) -> list[InboxRow]:

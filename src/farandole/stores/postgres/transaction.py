@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
-from farandole.errors import DeclarationError, StoreError
+from farandole.errors import StoreError
 from farandole.model.envelope import Message
 from farandole.stores.base import InboxRow, Instance, Verdict
-from farandole.stores.guard import OWN, caller
-from farandole.stores.postgres import inbox, outbox, sagas
+from farandole.stores.guard import OWN
+from farandole.stores.late import Late
+from farandole.stores.postgres import inbox, outbox, sagas, tasks
 from farandole.stores.postgres.database import TROUBLE, Database, is_lost
+from farandole.stores.postgres.guard import OwnedConnection
 from farandole.stores.postgres.text import escape
 
 if TYPE_CHECKING:
@@ -32,12 +34,28 @@ _COMMIT = f"RELEASE SAVEPOINT {OWN}; COMMIT"
 
 async def begin(database: Database, connection: Any, *, durable: bool = True) -> bool:
     """Begin, in one round trip; gives whether any key waits at all."""
-    relaxed = "" if durable else _RELAXED
-    tag = await database.control(
-        connection, "begin", f"{database.settings.begin}; {relaxed}SAVEPOINT {OWN}; {inbox.SQL.look.sql}"
-    )
+    relaxed, owned = "" if durable else _RELAXED, database.alive(connection)
+    prepare, look = _looking(owned, database)
+    tag = await database.control(connection, "begin", f"{database.settings.begin}; {relaxed}SAVEPOINT {OWN}; {prepare}{look}")
+    if prepare:
+        owned.look = look
     database.alive(connection).hold(True)
     return not tag.endswith(" 0")
+
+
+def _looking(connection: OwnedConnection, database: Database) -> tuple[str, str]:
+    """How to ask this connection whether any key waits: what prepares the question, once, and the question.
+
+    A control string is parsed and planned anew each time, which costs more than all the rest of it. Each attempt to prepare has a name of
+    its own: one that was cancelled may have succeeded.
+    """
+    if connection.look is not None:
+        return "", connection.look
+    if database.settings.options.get("statement_cache_size") == 0:  # nothing can be prepared: a pooler stands between
+        return "", inbox.SQL.look.sql
+    connection.looked += 1
+    name = f"farandole_look_{connection.looked}"
+    return f"PREPARE {name} AS {inbox.SQL.look.sql}; ", f"EXECUTE {name}"
 
 
 async def commit(database: Database, connection: Any) -> None:
@@ -127,9 +145,17 @@ class PostgresTransaction:
     async def park(self, rows: Sequence[InboxRow]) -> None:
         self._waiting = True
         await inbox.park(*self._access, rows)
+        for row in rows:
+            if row.task is not None:
+                await tasks.follow(*self._access, row, row.state, row.reason)
 
     async def settle(self, row: InboxRow, verdict: Verdict) -> None:
         await inbox.settle(*self._access, row, verdict)
+        if row.task is not None:
+            await tasks.follow(*self._access, row, verdict.state, verdict.reason)
+
+    async def take_next(self, rows: Sequence[InboxRow], lease: float) -> list[InboxRow]:
+        return await inbox.take_next(*self._access, rows, lease)
 
     async def emit(self, messages: Sequence[Message]) -> None:
         if messages:
@@ -143,8 +169,14 @@ class PostgresTransaction:
     async def instance(self, reaction: str, key: str) -> Instance:
         return await sagas.instance(*self._access, reaction, key)
 
-    async def keep(self, instance: Instance) -> None:
-        await sagas.keep(*self._access, instance)
+    async def keep(self, instance: Instance, *, happened: bool = False) -> None:
+        await sagas.keep(*self._access, instance, happened=happened)
+
+    async def standing(self, instances: Collection[tuple[str, str]]) -> list[Instance]:
+        return await sagas.standing(*self._access, instances)
+
+    async def hasten(self, reactions: Collection[str], id: str) -> None:
+        await sagas.hasten(*self._access, reactions, id)
 
     async def add_part(self, instance: Instance, id: str, body: bytes) -> bool:
         return await sagas.add_part(*self._access, instance, id, body)
@@ -152,8 +184,14 @@ class PostgresTransaction:
     async def parts(self, instance: Instance) -> list[bytes]:
         return await sagas.parts(*self._access, instance)
 
+    async def state_of(self, reaction: str, id: str) -> str | None:
+        return await sagas.state_of(*self._access, reaction, id)
+
     async def drop(self, reaction: str, id: str, reason: str) -> None:
         await sagas.drop(*self._access, reaction, id, reason)
+
+    async def wake(self, reaction: str, id: str) -> None:
+        await sagas.wake(*self._access, reaction, id)
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[PostgresTransaction]:
@@ -242,39 +280,18 @@ class Begin(AbstractAsyncContextManager[PostgresTransaction]):
             await self._store.database.release(connection)
 
 
-class LatePostgres:
-    """The transaction of one outside reaction; see `stores.base.LateTransaction`.
+class LatePostgres(Late["PostgresStore"]):
+    """Until something writes, each statement goes into a read-only transaction."""
 
-    It is its own route: statements go, each for itself, into read-only transactions, until the first one that writes. That one
-    begins the transaction, and from then on everything goes there.
-    """
-
-    inline = False
+    driver = "asyncpg.Connection"
 
     def __init__(self, store: PostgresStore) -> None:
-        self._store = store
-        self._handles: Handles | None = None
+        super().__init__(store)
         self._connection: Any = None
-        self._phase: Literal["reading", "writing", "over"] = "reading"
-
-    @property
-    def writing(self) -> bool:
-        return self._phase == "writing"
-
-    def resource(self, kind: str) -> Any:
-        if kind == "driver":
-            raise DeclarationError(
-                "an outside reaction cannot take asyncpg.Connection: its transaction opens at the first write, which a raw connection "
-                "cannot do. Take AsyncConnection or AsyncSession"
-            )
-        if self._handles is None:
-            self._handles = self._store.handles(self)
-        return self._handles.resource(kind)
 
     async def run(self, sql: str, action: Callable[[Any], Awaitable[None]], *, writes: bool) -> None:
         """The route of the handles."""
-        if self._phase == "over":
-            raise StoreError(f"{caller()} uses the database after its reaction has ended. Use it inside the reaction only")
+        self._in_use()
         if self._phase == "reading":
             if not writes and sql.lstrip()[:9].upper() != "SAVEPOINT" and await self._read(action):
                 return
@@ -310,10 +327,7 @@ class LatePostgres:
 
     @asynccontextmanager
     async def finish(self) -> AsyncIterator[PostgresTransaction]:
-        if self._phase == "over":
-            raise StoreError("this late transaction is over. Begin another")
-        if self._phase == "reading":
-            await self._write()
+        await self._finishing()
         transaction = PostgresTransaction(self._store, self._connection, handles=self._handles)
         try:
             await transaction.flush()
@@ -344,12 +358,6 @@ class LatePostgres:
         connection, self._connection = self._connection, None
         if connection is not None:
             await self._store.database.release(connection)
-
-    async def close(self) -> None:
-        await self._undo()
-        if self._handles is not None:
-            self._handles.end()
-            self._handles = None
 
 
 def _would_write(error: BaseException | None) -> bool:

@@ -10,10 +10,12 @@ from urllib.parse import parse_qsl, unquote
 
 from farandole.errors import ConfigurationError
 from farandole.stores.base import Store
+from farandole.stores.record import Record
+from farandole.stores.sqlite.record import SqliteRecord
 from farandole.stores.sqlite.store import SqliteStore
 from farandole.world import World
 
-__all__ = ["connect", "schema_of"]
+__all__ = ["connect", "connect_record", "schema_of"]
 
 _LEVELS = {"off": 0, "normal": 1, "full": 2}
 
@@ -36,6 +38,18 @@ def connect(url: str, world: World, *, tables: Any = None) -> Store:
     ConfigurationError
         The URL is malformed.
     """
+    path, level = _read(url)
+    return SqliteStore(url, path=path, world=world, level=level, tables=tables)
+
+
+def connect_record(url: str, world: World) -> Record:
+    """The record of a SQLite URL, not yet opened; see `connect`."""
+    path, level = _read(url)
+    return SqliteRecord(url, path=path, world=world, level=level)
+
+
+def _read(url: str) -> tuple[str | None, int]:
+    """The absolute path (None: in memory), and how a commit reaches the disk."""
     place, _, query = url.partition("?")
     rest = place.removeprefix("sqlite:")
     if rest.strip("/") and not rest.startswith("///"):
@@ -49,8 +63,7 @@ def connect(url: str, world: World, *, tables: Any = None) -> Store:
         if name != "synchronous" or value not in _LEVELS:
             raise ConfigurationError(f"{url!r}: expected ?synchronous=full, normal or off, got: {name}={value}")
         level = _LEVELS[value]
-    absolute = None if path in ("", ":memory:") else os.path.realpath(path)
-    return SqliteStore(url, path=absolute, world=world, level=level, tables=tables)
+    return None if path in ("", ":memory:") else os.path.realpath(path), level
 
 
 async def schema_of(url: str, world: World) -> tuple[int, int]:

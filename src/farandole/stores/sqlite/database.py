@@ -14,7 +14,8 @@ import math
 import re
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -237,6 +238,17 @@ class Access:
             raise self.failed(statement.name, error) from error
         self.world.point(statement.after)
         return rows
+
+    @asynccontextmanager
+    async def transaction(self, *, durable: bool = True) -> AsyncIterator[Access]:
+        """A transaction of the framework's own; see `begin`."""
+        await self.begin(durable=durable)
+        try:
+            yield self
+        except BaseException:
+            self.rollback()
+            raise
+        await self.commit()
 
     async def begin(self, *, durable: bool = True) -> None:
         """Take the lock and begin to write. Ended by `commit` or `rollback`.

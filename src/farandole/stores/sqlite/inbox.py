@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -19,6 +19,7 @@ from farandole.stores.sqlite.database import Access
 from farandole.stores.statements import Statements
 
 __all__ = [
+    "Passed",
     "array",
     "blocked",
     "claim",
@@ -34,6 +35,7 @@ __all__ = [
     "retry",
     "settle",
     "take",
+    "take_next",
 ]
 
 SQL = Statements(Path(__file__).with_name("inbox.sql"))
@@ -87,6 +89,11 @@ def park(access: Access, rows: Sequence[InboxRow]) -> None:
         ))  # fmt: skip
     if rows and access.run_many(SQL.park, values) != len(rows):
         raise StoreError(f"park: one of {len(rows)} rows was not claimed in this transaction. Claim it first")
+    # One that is to wait behind others of its key, where there are none, may run.
+    for queue in dict.fromkeys(
+        (row.reaction, row.key) for row in rows if row.state == "parked" and row.blocks and row.due is None
+    ):
+        access.run(SQL.promote, (now, *queue))
 
 
 def _blocks(state: str, blocks: bool) -> int | None:
@@ -160,6 +167,16 @@ def take(access: Access, reactions: Collection[str], limit: int, lease: float) -
     return [rows[seq] for seq in seqs]
 
 
+def take_next(access: Access, rows: Sequence[InboxRow], lease: float) -> list[InboxRow]:
+    """Claim what comes after these rows, if it may run and never did."""
+    token, now = named(access.world.token()), access.world.time()
+    found: list[InboxRow] = []
+    for reaction, key in dict.fromkeys((row.reaction, row.key) for row in rows):
+        taken = access.run(SQL.take_next, (token, millis(now + lease), millis(now), reaction, key)).fetchall()
+        found += map(inbox_row, taken)
+    return found
+
+
 def free_orphans(access: Access) -> None:
     """What processes of this machine had claimed when they died may be taken at once."""
     for (token,) in access.run(SQL.claimers).fetchall():
@@ -179,17 +196,28 @@ def give_back(access: Access, rows: Sequence[InboxRow]) -> None:
     access.run_many(SQL.give_back, [(now, row.seq, row.token) for row in rows])
 
 
-def purgeable(page: Sequence[tuple[int, str, int]], before: float, limit: int) -> tuple[list[int], int]:
-    """Which rows of a page (seq, state, handled_at) to delete, and after which seq to look next; 0: from the beginning.
+class Passed(NamedTuple):
+    """Where the purge stands: it has passed all rows up to `seq`, and none of them can be old before times from `young` on are (ms)."""
 
-    The purge walks in the order of arrival and turns back where a page has settled rows but none old enough: time and order run nearly
-    together, so that the table is never looked at as a whole.
+    seq: int
+    young: int
+
+
+def purgeable(page: Sequence[tuple[int, str, int]], passed: Passed, before: int, limit: int) -> tuple[list[int], Passed | None]:
+    """Which rows of the next page (seq, state, handled_at) to delete, and where the purge stands then; None: it goes no further.
+
+    The purge walks in the order of arrival and stops where a page has settled rows but none old enough: time and order run nearly
+    together, so that the table is never looked at as a whole. What waits, such as a million timers, is passed once: what of it is settled
+    later is not old before a window has gone by, and then the walk begins anew.
     """
     settled = [(seq, handled_at) for seq, state, handled_at in page if state in SETTLED]
-    old = [seq for seq, handled_at in settled if handled_at < before * 1000][:limit]
-    if old:
-        return old, old[-1]
-    return [], 0 if settled or not page else page[-1][0]
+    old = [seq for seq, handled_at in settled if handled_at < before][:limit]
+    if not page or (settled and not old):
+        return [], None
+    last = old[-1] if old else page[-1][0]
+    return old, Passed(
+        last, min([handled_at for seq, handled_at in settled if before <= handled_at and seq < last] + [passed.young])
+    )
 
 
 def retry(access: Access, row: InboxRow, *, force: bool) -> int:

@@ -61,6 +61,12 @@ UPDATE farandole_inbox SET state = 'claimed', attempts = coalesce(attempts, 0) +
 WHERE seq IN (SELECT value FROM json_each(?4))
 RETURNING reaction, id, key, topic, body, state, attempts, due, blocks, reason, place, error, token, seq, handled_at;
 
+-- take_next: Claim the first row of a key, if it may run and never did.
+UPDATE farandole_inbox SET state = 'claimed', attempts = 1, token = ?1, due = ?2, handled_at = ?3
+WHERE seq = (SELECT seq FROM farandole_inbox WHERE blocks = 1 AND reaction = ?4 AND key = ?5 ORDER BY seq LIMIT 1)
+  AND state = 'parked' AND due <= ?3 AND attempts = 0
+RETURNING reaction, id, key, topic, body, state, attempts, due, blocks, reason, place, error, token, seq, handled_at;
+
 -- claimers: Who holds claims.
 SELECT DISTINCT token FROM farandole_inbox WHERE key IS NOT NULL AND state = 'claimed';
 
@@ -73,9 +79,14 @@ UPDATE farandole_inbox SET due = ? WHERE seq = ? AND token = ?;
 -- give_back: A claimed row that was not run waits again.
 UPDATE farandole_inbox SET state = 'parked', due = ?, attempts = attempts - 1, token = NULL WHERE seq = ? AND token = ?;
 
--- waiting: How many rows of these reactions are due or claimed.
-SELECT count(*) FROM json_each(?1) AS r CROSS JOIN farandole_inbox AS i
-WHERE i.due IS NOT NULL AND i.reaction = r.value AND (i.due <= ?2 OR i.state = 'claimed');
+-- waiting: How many rows of these reactions are due or claimed, and no more than so many: timers that are not due are not looked at.
+SELECT count(*) FROM (
+    SELECT 1 FROM json_each(?1) AS r CROSS JOIN farandole_inbox AS i WHERE i.due IS NOT NULL AND i.reaction = r.value AND i.due <= ?2
+    UNION ALL
+    SELECT 1 FROM json_each(?1) AS r CROSS JOIN farandole_inbox AS i
+    WHERE i.key IS NOT NULL AND i.state = 'claimed' AND i.reaction = r.value AND +i.due > ?2 -- by state: many timers are due later
+    LIMIT ?3
+);
 
 -- keep_receipt: What a command answered.
 UPDATE farandole_inbox SET receipt = ? WHERE reaction = ? AND id = ?;

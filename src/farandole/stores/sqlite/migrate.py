@@ -13,11 +13,12 @@ from farandole.stores.statements import split
 
 __all__ = ["create_tables", "latest", "migrate"]
 
-_FOLDER = Path(__file__).parent / "migrations"
+_HERE = Path(__file__).parent
 
 
-def _files() -> dict[int, Path]:
-    return {int(found[0]): file for file in _FOLDER.iterdir() if (found := re.match(r"\d+", file.name))}
+def _files(what: str = "") -> dict[int, Path]:
+    folder = _HERE / (f"{what}_migrations" if what else "migrations")
+    return {int(found[0]): file for file in folder.iterdir() if (found := re.match(r"\d+", file.name))}
 
 
 def latest() -> int:
@@ -25,8 +26,13 @@ def latest() -> int:
     return max(_files())
 
 
-def migrate(access: Access) -> None:
+def migrate(access: Access, what: str = "") -> None:
     """Apply the numbered migrations that are missing, inside the open transaction.
+
+    Parameters
+    ----------
+    what:
+        `"record"`: the tables of a record, which have versions of their own.
 
     Raises
     ------
@@ -34,10 +40,11 @@ def migrate(access: Access) -> None:
         The database has a migration that this version does not know.
     """
     cursor = access.database.cursor
-    cursor.execute("CREATE TABLE IF NOT EXISTS farandole_schema (version INTEGER NOT NULL)")
-    cursor.execute("DELETE FROM farandole_schema WHERE false")  # changes nothing, but fails where the file cannot be written
-    (current,) = cursor.execute("SELECT coalesce(max(version), 0) FROM farandole_schema").fetchone()
-    files = _files()
+    table = f"farandole_{what}_schema" if what else "farandole_schema"
+    cursor.execute(f"CREATE TABLE IF NOT EXISTS {table} (version INTEGER NOT NULL)")
+    cursor.execute(f"DELETE FROM {table} WHERE false")  # changes nothing, but fails where the file cannot be written
+    (current,) = cursor.execute(f"SELECT coalesce(max(version), 0) FROM {table}").fetchone()
+    files = _files(what)
     if current > max(files):
         raise NewerDatabase(
             f"{access.database.name} has schema {current}, written by a newer Farandole; this one knows {max(files)}. "
@@ -46,7 +53,7 @@ def migrate(access: Access) -> None:
     for version in sorted(version for version in files if version > current):
         for statement in split(files[version].read_text()):
             cursor.execute(statement)
-        cursor.execute("INSERT INTO farandole_schema VALUES (?)", (version,))
+        cursor.execute(f"INSERT INTO {table} VALUES (?)", (version,))
 
 
 async def create_tables(access: Access, tables: Any) -> None:
@@ -68,16 +75,9 @@ async def create_tables(access: Access, tables: Any) -> None:
                 access.database.cursor.execute(statement)
             except sqlite3.Error as error:
                 raise ConfigurationError(f"the service's tables=: {error}, in: {statement.strip()}") from error
-    elif hasattr(tables, "create_all"):
-        from sqlalchemy.util import greenlet_spawn
-
+    else:
+        from farandole.stores.alchemy import create_all
         from farandole.stores.sqlite.alchemy import handles
         from farandole.stores.sqlite.transaction import Inline
 
-        users = handles(access.database, Inline(access.database.writer))
-        try:
-            await greenlet_spawn(tables.create_all, users.resource("connection").sync_connection, checkfirst=True)
-        finally:
-            users.end()
-    else:
-        raise ConfigurationError(f"a service's tables= is a SQLAlchemy MetaData or a string of SQL statements, got: {tables!r}")
+        await create_all(tables, lambda: handles(access.database, Inline(access.database.writer)))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Collection, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
 from farandole.errors import StoreBusy, StoreError
-from farandole.stores.base import DeadFilter, Edit, InboxRow, LateTransaction, OutboxRow, StoreStatus, Transaction
+from farandole.stores.base import DeadFilter, Edit, InboxRow, LateTransaction, OutboxRow, StoreStatus, Task, Transaction
 from farandole.stores.rows import RELAY, conditions, edit_row, inbox_row, named
-from farandole.stores.sqlite import inbox, outbox, sagas
+from farandole.stores.sqlite import inbox, outbox, sagas, tasks
 from farandole.stores.sqlite.database import Access, Database
 from farandole.stores.sqlite.inbox import array, millis
 from farandole.stores.sqlite.migrate import create_tables, migrate
@@ -18,8 +18,6 @@ from farandole.stores.sqlite.transaction import Begin, LateSqlite
 from farandole.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from farandole.stores.alchemy import Handles
     from farandole.stores.sqlite.alchemy import Route
 
@@ -57,7 +55,7 @@ class SqliteStore:
         self._level = level
         self._tables = tables
         self._access: Access | None = None
-        self._purged_to = 0
+        self._passed = inbox.Passed(0, 0)
 
     @property
     def is_open(self) -> bool:
@@ -80,7 +78,7 @@ class SqliteStore:
             return
         try:
             await access.prepare()
-            async with self._alone(durable=True):
+            async with self.access.transaction():
                 migrate(access)
                 inbox.free_orphans(access)
                 if self._tables is not None:
@@ -113,43 +111,31 @@ class SqliteStore:
 
         return handles(self.access.database, route)
 
-    @asynccontextmanager
-    async def _alone(self, *, durable: bool) -> AsyncIterator[Access]:
-        """A transaction of the framework's own."""
-        access = self.access
-        await access.begin(durable=durable)
-        try:
-            yield access
-        except BaseException:
-            access.rollback()
-            raise
-        await access.commit()
-
     async def ingest(self, rows: Sequence[InboxRow], bound: Callable[[str], int]) -> tuple[int, int]:
-        async with self._alone(durable=True) as access:
+        async with self.access.transaction() as access:
             return inbox.ingest(access, rows, bound)
 
     async def take(self, reactions: Collection[str], limit: int, lease: float) -> list[InboxRow]:
         first = await self.next_due(reactions)
         if first is None or first > 0 or limit < 1:
             return []  # so that a worker which looks in vain does not take the write lock
-        async with self._alone(durable=False) as access:
+        async with self.access.transaction(durable=False) as access:
             return inbox.take(access, reactions, limit, lease)
 
     async def extend(self, rows: Sequence[InboxRow], lease: float) -> None:
-        async with self._alone(durable=False) as access:
+        async with self.access.transaction(durable=False) as access:
             inbox.extend(access, rows, lease)
 
     async def give_back(self, rows: Sequence[InboxRow]) -> None:
-        async with self._alone(durable=False) as access:
+        async with self.access.transaction(durable=False) as access:
             inbox.give_back(access, rows)
 
     async def next_due(self, reactions: Collection[str]) -> float | None:
         ((first,),) = await self.access.read(inbox.SQL.next_due, (array(list(reactions)),))
         return None if first is None else (first - round(self._world.time() * 1000)) / 1000
 
-    async def waiting(self, reactions: Collection[str]) -> int:
-        ((count,),) = await self.access.read(inbox.SQL.waiting, (array(list(reactions)), millis(self._world.time())))
+    async def waiting(self, reactions: Collection[str], most: int) -> int:
+        ((count,),) = await self.access.read(inbox.SQL.waiting, (array(list(reactions)), millis(self._world.time()), most))
         return int(count)
 
     async def receipt(self, reaction: str, id: str) -> bytes | None:
@@ -157,12 +143,12 @@ class SqliteStore:
         return found[0][0] if found else None
 
     async def lease_buckets(self, token: str, lease: float) -> list[int]:
-        async with self._alone(durable=False) as access:
+        async with self.access.transaction(durable=False) as access:
             inbox.free_orphans(access)
             return outbox.lease(access, token, lease)
 
     async def release_buckets(self, token: str) -> None:
-        async with self._alone(durable=False) as access:
+        async with self.access.transaction(durable=False) as access:
             outbox.release(access, named(token))
 
     async def outbox(self, buckets: Collection[int], limit: int) -> list[OutboxRow]:
@@ -170,36 +156,43 @@ class SqliteStore:
 
     async def published(self, seqs: Sequence[int]) -> None:
         if seqs:
-            async with self._alone(durable=False) as access:
+            async with self.access.transaction(durable=False) as access:
                 access.run(outbox.SQL.published, (array(seqs),))
 
     async def unpublishable(self, row: OutboxRow, reason: str) -> None:
-        async with self._alone(durable=True) as access:
+        async with self.access.transaction() as access:
             outbox.bury(access, row, reason)
 
     async def purge(self, older_than: float, limit: int) -> int:
-        before = self._world.time() - older_than
+        now = self._world.time()
+        before = now - older_than
+        if self._passed.young < before * 1000:
+            self._passed = inbox.Passed(0, round(now * 1000))
         deleted = 0
         while deleted < limit:
-            page = await self.access.read(inbox.SQL.page, (self._purged_to, limit))
-            old, self._purged_to = inbox.purgeable(page, before, limit - deleted)
-            if old:
-                async with self._alone(durable=False) as access:
-                    deleted += access.run(inbox.SQL.purge, (array(old), millis(before))).rowcount
-            elif not self._purged_to:
+            page = await self.access.read(inbox.SQL.page, (self._passed.seq, limit))
+            old, passed = inbox.purgeable(page, self._passed, round(before * 1000), limit - deleted)
+            if passed is None:
                 await self._forget(before, limit)
                 break
+            if old:
+                async with self.access.transaction(durable=False) as access:
+                    deleted += access.run(inbox.SQL.purge, (array(old), millis(before))).rowcount
+            self._passed = passed
             await self._world.sleep(0)  # reading does not suspend: others have their turn
         return deleted
 
     async def _forget(self, before: float, limit: int) -> None:
-        """What was kept of edits, and tombstones of instances, go after their rows."""
+        """What was kept of edits, tombstones of instances, and tasks that are done, go after their rows."""
         if (await self.access.read(sagas.SQL.any_over, (millis(before),)))[0][0]:
-            async with self._alone(durable=False) as access:
+            async with self.access.transaction(durable=False) as access:
                 sagas.forget(access, before, limit)
         if (await self.access.read(inbox.SQL.any_edits, (millis(before),)))[0][0]:
-            async with self._alone(durable=False) as access:
+            async with self.access.transaction(durable=False) as access:
                 access.run(inbox.SQL.forget_edits, (millis(before), limit))
+        if (await self.access.read(tasks.SQL.any_old, (millis(before),)))[0][0]:
+            async with self.access.transaction(durable=False) as access:
+                tasks.forget(access, before, limit)
 
     async def status(self) -> StoreStatus:
         now = self._world.time()
@@ -214,7 +207,7 @@ class SqliteStore:
         return [inbox_row(found) for found in await self.access.read(inbox.SQL.dead, values)]
 
     async def edit_dead(self, row: InboxRow, body: bytes, *, who: str, why: str) -> bool:
-        async with self._alone(durable=True) as access:
+        async with self.access.transaction() as access:
             return inbox.edit(access, row, body, who, why)
 
     async def edits(self, id: str | None = None) -> list[Edit]:
@@ -222,9 +215,18 @@ class SqliteStore:
         return [edit_row(found) for found in await self.access.read(statement, values)]
 
     async def retry_dead(self, rows: Sequence[InboxRow], *, force: bool = False) -> int:
-        async with self._alone(durable=True) as access:
+        async with self.access.transaction() as access:
             return sum(outbox.unbury(access, r) if r.reaction == RELAY else inbox.retry(access, r, force=force) for r in rows)
 
-    async def discard_dead(self, rows: Sequence[InboxRow], reason: str) -> int:
-        async with self._alone(durable=True) as access:
-            return sum(inbox.discard(access, r, reason) for r in rows)
+    async def discard_dead(self, rows: Sequence[InboxRow], reason: str, *, who: str = "(discarded)") -> int:
+        async with self.access.transaction() as access:
+            gone = [row for row in rows if inbox.discard(access, row, reason)]
+            tasks.close(access, gone, who, reason)
+            return len(gone)
+
+    async def tasks(self, *, done: bool = False, id: int | None = None) -> list[Task]:
+        return await tasks.tasks(self.access, id, done=done or id is not None)
+
+    async def finish_task(self, id: int, *, who: str, why: str) -> bool:
+        async with self.access.transaction() as access:
+            return tasks.finish(access, id, who, why)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from farandole.errors import DeclarationError, StoreError
+from farandole.errors import StoreError
 from farandole.model.envelope import Message
 from farandole.stores.base import InboxRow, Instance, Verdict
-from farandole.stores.guard import OWN, caller
-from farandole.stores.sqlite import inbox, outbox, sagas
+from farandole.stores.guard import OWN
+from farandole.stores.late import Late
+from farandole.stores.sqlite import inbox, outbox, sagas, tasks
 from farandole.stores.sqlite.database import Access
 from farandole.stores.sqlite.guard import denied
 from farandole.stores.statements import Statement
@@ -79,9 +80,17 @@ class SqliteTransaction:
 
     async def park(self, rows: Sequence[InboxRow]) -> None:
         inbox.park(self._access, rows)
+        for row in rows:
+            if row.task is not None:
+                tasks.follow(self._access, row, row.state, row.reason)
 
     async def settle(self, row: InboxRow, verdict: Verdict) -> None:
         inbox.settle(self._access, row, verdict)
+        if row.task is not None:
+            tasks.follow(self._access, row, verdict.state, verdict.reason)
+
+    async def take_next(self, rows: Sequence[InboxRow], lease: float) -> list[InboxRow]:
+        return inbox.take_next(self._access, rows, lease)
 
     async def emit(self, messages: Sequence[Message]) -> None:
         if messages:
@@ -94,8 +103,14 @@ class SqliteTransaction:
     async def instance(self, reaction: str, key: str) -> Instance:
         return sagas.instance(self._access, reaction, key)
 
-    async def keep(self, instance: Instance) -> None:
-        sagas.keep(self._access, instance)
+    async def keep(self, instance: Instance, *, happened: bool = False) -> None:
+        sagas.keep(self._access, instance, happened=happened)
+
+    async def standing(self, instances: Collection[tuple[str, str]]) -> list[Instance]:
+        return sagas.standing(self._access, instances)
+
+    async def hasten(self, reactions: Collection[str], id: str) -> None:
+        sagas.hasten(self._access, reactions, id)
 
     async def add_part(self, instance: Instance, id: str, body: bytes) -> bool:
         return sagas.add_part(self._access, instance, id, body)
@@ -103,8 +118,14 @@ class SqliteTransaction:
     async def parts(self, instance: Instance) -> list[bytes]:
         return sagas.parts(self._access, instance)
 
+    async def state_of(self, reaction: str, id: str) -> str | None:
+        return sagas.state_of(self._access, reaction, id)
+
     async def drop(self, reaction: str, id: str, reason: str) -> None:
         sagas.drop(self._access, reaction, id, reason)
+
+    async def wake(self, reaction: str, id: str) -> None:
+        sagas.wake(self._access, reaction, id)
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[SqliteTransaction]:
@@ -184,39 +205,15 @@ class Begin(AbstractAsyncContextManager[SqliteTransaction]):
             self._transaction.end()
 
 
-class LateSqlite:
-    """The transaction of one outside reaction; see `stores.base.LateTransaction`.
-
-    It is its own route: statements go to the reader, each for itself, until the first one that writes. That one takes the write
-    lock, and from then on everything goes to the writer.
-    """
+class LateSqlite(Late["SqliteStore"]):
+    """Until something writes, statements go to the reader; the first one that writes takes the write lock."""
 
     raw: sqlite3.Connection | None = None
-    inline = False
-
-    def __init__(self, store: SqliteStore) -> None:
-        self._store = store
-        self._handles: Handles | None = None
-        self._phase: Literal["reading", "writing", "over"] = "reading"
-
-    @property
-    def writing(self) -> bool:
-        return self._phase == "writing"
-
-    def resource(self, kind: str) -> Any:
-        if kind == "driver":
-            raise DeclarationError(
-                "an outside reaction cannot take sqlite3.Connection: its transaction opens at the first write, which a raw connection "
-                "cannot do. Take AsyncConnection or AsyncSession"
-            )
-        if self._handles is None:
-            self._handles = self._store.handles(self)
-        return self._handles.resource(kind)
+    driver = "sqlite3.Connection"
 
     async def execute(self, sql: str, parameters: Any, many: bool) -> sqlite3.Cursor:
         """The route of the handles."""
-        if self._phase == "over":
-            raise StoreError(f"{caller()} uses the database after its reaction has ended. Use it inside the reaction only")
+        self._in_use()
         if self._phase == "reading" and (many or sql.lstrip()[:9].upper() == "SAVEPOINT"):
             await self._write()
         if self._phase == "reading":
@@ -259,18 +256,15 @@ class LateSqlite:
 
     @asynccontextmanager
     async def finish(self) -> AsyncIterator[SqliteTransaction]:
-        if self._phase == "over":
-            raise StoreError("this late transaction is over. Begin another")
+        await self._finishing()
         access = self._store.access
-        if self._phase == "reading":
-            await self._write()
         transaction = SqliteTransaction(self._store, self._handles)
         try:
             await transaction.flush()
             yield transaction
             await transaction.flush()
         except BaseException:
-            self._undo()
+            await self._undo()
             raise
         else:
             self._phase = "over"
@@ -278,16 +272,10 @@ class LateSqlite:
         finally:
             transaction.end()
 
-    def _undo(self) -> None:
+    async def _undo(self) -> None:
         if self._phase == "writing":
             self._store.access.rollback()
         self._phase = "over"
-
-    async def close(self) -> None:
-        self._undo()
-        if self._handles is not None:
-            self._handles.end()
-            self._handles = None
 
 
 class _Fetched(sqlite3.Cursor):
