@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from urllib.parse import parse_qsl
 
 from farandole.brokers.base import PublishResult, Subscription
+from farandole.brokers.cloudevents import MODES
 from farandole.errors import ConfigurationError
 from farandole.model.envelope import Message
 
-__all__ = ["DEFAULT_PARTITIONS", "check_subscription", "parse_url", "partition_count", "refused", "retention_seconds"]
+__all__ = [
+    "DEFAULT_PARTITIONS",
+    "check_subscription",
+    "event_mode",
+    "parse_url",
+    "partition_count",
+    "refused",
+    "retention_seconds",
+    "split_options",
+]
 
 DEFAULT_PARTITIONS = 12
 _MOST_PARTITIONS = 1024
@@ -36,6 +46,26 @@ def parse_url(url: str, known: Collection[str]) -> tuple[str, dict[str, str]]:
     return rest, options
 
 
+def split_options(query: str, ours: Collection[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Split `name=value&...` into the options that are ours, and those that a client library gets as they are."""
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    return {name: options.pop(name) for name in ours if name in options}, options
+
+
+def event_mode(broker: str, options: Mapping[str, str], expected: str = " or ".join(MODES)) -> str:
+    """The option `mode`, how events travel; `structured` where the URL does not say.
+
+    Raises
+    ------
+    ConfigurationError
+        It is no mode of CloudEvents; `broker` and `expected` are words of the message.
+    """
+    mode = options.get("mode", MODES[0])
+    if mode not in MODES:
+        raise ConfigurationError(f"broker URL {broker}: expected mode to be {expected}, got: {mode!r}")
+    return mode
+
+
 def retention_seconds(url: str, options: dict[str, str]) -> float:
     """The option `retention` (`7d`, `12h`, `30m`, or `forever`) in seconds; seven days where the URL does not say.
 
@@ -49,7 +79,7 @@ def retention_seconds(url: str, options: dict[str, str]) -> float:
         return float("inf")
     number, unit = text[:-1], text[-1:]
     if not number.isascii() or not number.isdigit() or unit not in _UNITS:
-        raise ConfigurationError(f"broker URL {url!r}: expected retention to be such as 7d, 12h, 30m or forever, got: {text!r}")
+        raise ConfigurationError(f"{url!r}: expected retention to be such as 7d, 12h, 30m or forever, got: {text!r}")
     return int(number) * _UNITS[unit]
 
 

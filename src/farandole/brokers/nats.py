@@ -10,10 +10,10 @@ import contextlib
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from farandole.brokers.base import Broker, Capabilities, Delivery, PublishResult
-from farandole.brokers.checks import partition_count, refused, retention_seconds
+from farandole.brokers.checks import event_mode, partition_count, refused, retention_seconds, split_options
 from farandole.brokers.cloudevents import MODES
 from farandole.brokers.nats_feed import HEADERS, Feeds, escaped
 from farandole.brokers.nats_records import GroupRecords
@@ -49,10 +49,8 @@ def connect(url: str, world: World) -> Broker:
     except ImportError:
         raise ConfigurationError('NATS needs nats-py. Install it: pip install "farandole[nats]"') from None
     parts = urlsplit(url)
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    ours: dict[str, str] = {name: options.pop(name) for name in _OURS if name in options}
-    if ours.get("mode", MODES[0]) not in MODES:
-        raise ConfigurationError(f"broker URL of NATS: expected mode to be one of {', '.join(MODES)}, got: {ours['mode']!r}")
+    ours, options = split_options(parts.query, _OURS)
+    ours["mode"] = event_mode("of NATS", ours, f"one of {', '.join(MODES)}")
     if not ours.get("replicas", "1").isdigit():
         raise ConfigurationError(f"broker URL of NATS: expected replicas to be a number, got: {ours['replicas']!r}")
     servers = [urlunsplit((parts.scheme, host, "", "", "")) for host in _hosts(parts.netloc)]
@@ -82,7 +80,7 @@ class NatsBroker(GroupRecords):
         self._wanted = wanted
         self._retention = retention
         self._replicas = int(ours.get("replicas", "1"))
-        self._mode = ours.get("mode", MODES[0])
+        self._mode = ours["mode"]
         self._options = options
         self._streams: set[str] = set()
         self._feeds: dict[LogConsumer, Feeds] = {}

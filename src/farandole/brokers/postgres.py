@@ -10,12 +10,12 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 import msgspec
 
 from farandole.brokers.base import Broker, Capabilities, Delivery, PublishResult
-from farandole.brokers.checks import partition_count, refused, retention_seconds
+from farandole.brokers.checks import partition_count, refused, retention_seconds, split_options
 from farandole.brokers.members import Group
 from farandole.brokers.shared import Key, LogBroker, LogConsumer, Mark, end
 from farandole.errors import BrokerError, ConfigurationError, NewerDatabase
@@ -53,8 +53,7 @@ def connect(url: str, world: World) -> Broker:
         raise ConfigurationError('PostgreSQL needs asyncpg. Install it: pip install "farandole[postgres]"') from None
     parts = urlsplit(url)
     name = f"postgresql://{parts.netloc.rpartition('@')[2]}{parts.path}"
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    ours: dict[str, str] = {key: options.pop(key) for key in ("partitions", "retention", "schema", "pool") if key in options}
+    ours, options = split_options(parts.query, ("partitions", "retention", "schema", "pool"))
     schema = ours.get("schema")
     if schema is not None and not _NAME.fullmatch(schema):
         raise ConfigurationError(f"{name}: expected ?schema= to be a name of letters, digits and _, got: {schema!r}")

@@ -13,12 +13,12 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import msgspec
 
 from farandole.brokers.base import Broker, Capabilities, Delivery, PublishResult
-from farandole.brokers.checks import partition_count, refused, retention_seconds
+from farandole.brokers.checks import event_mode, partition_count, refused, retention_seconds, split_options
 from farandole.brokers.cloudevents import MODES, Headers
 from farandole.brokers.members import Group
 from farandole.brokers.shared import Key, LogBroker, LogConsumer, Mark, end
@@ -59,10 +59,8 @@ def connect(url: str, world: World) -> Broker:
     except ImportError:
         raise ConfigurationError('Redis needs redis-py. Install it: pip install "farandole[redis]"') from None
     parts = urlsplit(url)
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    ours = {name: options.pop(name) for name in _OURS if name in options}
-    if ours.get("mode", MODES[0]) not in MODES:
-        raise ConfigurationError(f"broker URL of Redis: expected mode to be one of {', '.join(MODES)}, got: {ours['mode']!r}")
+    ours, options = split_options(parts.query, _OURS)
+    ours["mode"] = event_mode("of Redis", ours, f"one of {', '.join(MODES)}")
     plain = urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(options), ""))
     name = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
     return RedisBroker(plain, name, world, partition_count(name, ours), retention_seconds(name, ours), ours)
@@ -88,7 +86,7 @@ class RedisBroker(LogBroker):
         self._url = url
         self._wanted = partitions
         self._retention = retention
-        self._mode = options.get("mode", MODES[0])
+        self._mode = options["mode"]
         self._prefix = f"{{{options.get('prefix', 'farandole')}}}"
         self._client: Any = None
         self._listener: asyncio.Task[None] | None = None

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 from farandole.brokers.base import Broker
-from farandole.brokers.checks import DEFAULT_PARTITIONS, partition_count
-from farandole.brokers.cloudevents import MODES
+from farandole.brokers.checks import DEFAULT_PARTITIONS, event_mode, partition_count, split_options
 from farandole.errors import ConfigurationError
 from farandole.world import World
 
@@ -24,6 +23,7 @@ PATIENCE = 10.0
 BATCH = 131_072
 """Bytes that are sent at once, where the URL does not say otherwise. A topic that takes less refuses all of them."""
 
+_OURS = ("partitions", "replication", "create", "mode", "message.timeout.ms")
 _FIXED = {
     "acks": "all",
     "auto.offset.reset": "earliest",
@@ -102,8 +102,8 @@ def read(url: str) -> Settings:
     place = f"kafka://{hosts}"
     if not hosts or "/" in hosts or not all(hosts.split(",")):
         raise ConfigurationError(f"broker URL {place!r} names no server: kafka://host:9092 or kafka://one:9092,two:9092")
-    options = dict(parse_qsl(query, keep_blank_values=True))
-    for name in options:
+    options, others = split_options(query, _OURS)
+    for name in others:
         if name in _FIXED:
             raise ConfigurationError(
                 f"broker URL {place!r}: leave out the option {name!r}: what is promised of a broker rests on it, it is {_FIXED[name]}"
@@ -111,19 +111,17 @@ def read(url: str) -> Settings:
     partitions = partition_count(place, options) or DEFAULT_PARTITIONS
     replication = _number(place, options, "replication", -1)
     patience = _number(place, options, "message.timeout.ms", round(PATIENCE * 1000)) / 1000
-    batch = _number(place, options, "batch.size", BATCH)
-    create, mode = options.get("create", "yes"), options.get("mode", MODES[0])
+    batch = _number(place, others, "batch.size", BATCH)
+    create = options.get("create", "yes")
     if create not in ("yes", "no"):
         raise ConfigurationError(f"broker URL {place!r}: expected create to be yes or no, got: {create!r}")
-    if mode not in MODES:
-        raise ConfigurationError(f"broker URL {place!r}: expected mode to be structured or binary, got: {mode!r}")
-    ours = ("partitions", "replication", "create", "mode", "message.timeout.ms")
+    mode = event_mode(repr(place), options)
     client = {"bootstrap.servers": hosts, "log_level": "0", "batch.size": str(batch)}  # errors are ours to tell, not for stderr
     if credentials:
         user, _, password = credentials.partition(":")
         client |= {"sasl.username": unquote(user), "sasl.password": unquote(password)}
         client |= {"security.protocol": "SASL_SSL", "sasl.mechanism": "PLAIN"}
-    client |= {name: value for name, value in options.items() if name not in ours}
+    client |= others
     return Settings(place, partitions, replication, create == "yes", mode, patience, batch, client)
 
 

@@ -68,7 +68,7 @@ class Admin:
     Attributes
     ----------
     known:
-        The topics that were found. Kept until `refresh` or `forget`.
+        The topics that were found. Kept until `refresh` or `forget`, which may come from another thread at any time.
     limit:
         The bytes that a message may have, where a topic does not say otherwise.
     """
@@ -117,19 +117,20 @@ class Admin:
                 found |= self._describe(fresh)
                 threading.Event().wait(_PAUSE if any(found[name] is None for name in fresh) else 0)
             found |= refused
-        self.known |= self._measured({name: topic for name, topic in found.items() if isinstance(topic, Topic)})
+        measured = self._measured({name: topic for name, topic in found.items() if isinstance(topic, Topic)})
+        self.known |= measured
         return {
-            name: self.known[name] if isinstance(topic, Topic) else topic or self._absent(name) for name, topic in found.items()
+            name: measured[name] if isinstance(topic, Topic) else topic or self._absent(name) for name, topic in found.items()
         }
 
     def refresh(self) -> None:
         """Look at the known topics again: they may have got more partitions, or be gone."""
-        if self.known:
-            for name, topic in self._describe(list(self.known)).items():
-                if isinstance(topic, Topic):
-                    self.known[name] = topic._replace(limit=self.known[name].limit)
-                else:
-                    del self.known[name]
+        for name, topic in self._describe(list(self.known)).items():
+            was = self.known.get(name)
+            if was is not None and isinstance(topic, Topic):  # else it was forgotten meanwhile, by another thread
+                self.known[name] = topic._replace(limit=was.limit)
+            else:
+                self.known.pop(name, None)
 
     def forget(self, name: str) -> None:
         """A topic is not as it was: look again before the next use."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -74,10 +74,9 @@ class KafkaBroker:
     async def publish(self, batch: Sequence[Message]) -> Sequence[PublishResult]:
         self._world.point("broker.publish:before")
         sender, admin = self._check()
-        unknown = {message.topic for message in batch} - admin.known.keys()
-        topics: Mapping[str, Topic | PublishResult] = admin.known
-        if unknown:
-            topics = {**admin.known, **await self._ask(lambda: admin.find(unknown, create=self._settings.create))}
+        topics: dict[str, Topic | PublishResult] = dict(admin.known)
+        if unknown := {message.topic for message in batch} - topics.keys():
+            topics |= await self._ask(lambda: admin.find(unknown, create=self._settings.create))
             sender, admin = self._check()
         results: list[PublishResult | None] = [None] * len(batch)
         parcels = []

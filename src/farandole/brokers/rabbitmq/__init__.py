@@ -9,17 +9,15 @@ This is where URLs are read; the client library is loaded when somebody connects
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from farandole.brokers.base import Broker
-from farandole.brokers.checks import partition_count
-from farandole.brokers.cloudevents import MODES
+from farandole.brokers.checks import event_mode, partition_count, split_options
 from farandole.errors import ConfigurationError
 from farandole.world import World
 
 __all__ = ["connect"]
 
-_OURS = ("mode", "partitions")
 _HEARTBEAT = "10"  # seconds; a connection that is silent for two of them is dead to the server
 
 
@@ -42,16 +40,12 @@ def connect(url: str, world: World) -> Broker:
         raise ConfigurationError(f'RabbitMQ needs {error.name}. Type: pip install "farandole[rabbitmq]"') from None
     place = _place(url)
     head, _, query = url.partition("?")
-    options = dict(parse_qsl(query, keep_blank_values=True))
-    mode = options.get("mode", "structured")
-    if mode not in MODES:
-        raise ConfigurationError(f"broker URL {place}: expected mode to be {' or '.join(MODES)}, got: {mode!r}")
-    passed = [item for item in query.split("&") if item and item.partition("=")[0] not in _OURS]
-    if "heartbeat" not in options:
-        passed.append(f"heartbeat={_HEARTBEAT}")
+    options, others = split_options(query, ("mode", "partitions"))
+    others.setdefault("heartbeat", _HEARTBEAT)
+    passed = urlencode(others, quote_via=quote, safe="/")
     scheme, _, rest = head.partition("://")
     scheme = "amqp" if scheme == "rabbitmq" else scheme
-    return RabbitBroker(f"{scheme}://{rest}?{'&'.join(passed)}", place, world, partition_count(place, options), mode)
+    return RabbitBroker(f"{scheme}://{rest}?{passed}", place, world, partition_count(place, options), event_mode(place, options))
 
 
 def _place(url: str) -> str:

@@ -55,7 +55,7 @@ class RabbitBroker:
         self._mode = mode
         self._outward, self._inward = Link(url, place), Link(url, place)
         self._open = False
-        self._setup = Setup(self._inward, partitions)
+        self._setup = Setup(self._inward, world, partitions)
         self._publisher = Publisher(self._outward)
         self._consumers: list[RabbitConsumer] = []
 

@@ -16,7 +16,7 @@ from aiormq.abc import AbstractChannel, ConsumerCallback, DeliveredMessage
 from farandole.bell import Bell
 from farandole.brokers.base import Delivery
 from farandole.brokers.cloudevents import Headers
-from farandole.brokers.rabbitmq.link import Link, hang_up, in_our_words, quietly, to_its_end
+from farandole.brokers.rabbitmq.link import PATIENCE, Link, hang_up, in_our_words, quietly, to_its_end
 from farandole.brokers.rabbitmq.setup import exchange_name
 from farandole.errors import BrokerClosed
 from farandole.world import World
@@ -33,17 +33,28 @@ _TIMES = ("cloudEvents_time", "cloudEvents:time")
 
 
 class Share:
-    """What one channel brings: a partition number of all topics of a group, or all that a listener hears."""
+    """What one channel brings: a partition number of all topics of a group, or all that a listener hears.
 
-    __slots__ = ("channel", "innocent", "known", "leaving", "number", "out")
+    `own` is the connection that has this channel alone; None: it is one of many on the broker's.
+    """
 
-    def __init__(self, number: int, channel: AbstractChannel) -> None:
+    __slots__ = ("answers", "channel", "innocent", "known", "leaving", "number", "out", "own")
+
+    def __init__(self, number: int, channel: AbstractChannel, own: Link | None = None) -> None:
         self.number = number
         self.channel = channel
+        self.own = own
+        self.answers = False  # all its queues are consumed
         self.leaving = False  # another should have it, once nothing of it is in hand
         self.known: dict[int, tuple[int, str]] = {}  # position -> tag and topic of all that is unacknowledged, in order
         self.out: set[int] = set()  # of these: in the consumer's hands
         self.innocent: set[tuple[str, str]] | None = None  # topics and ids that the last owner never handed out; None: not read
+
+    async def end(self) -> None:
+        """Close the channel: the server puts back what of it is unacknowledged."""
+        await hang_up(self.channel)
+        if self.own is not None:
+            await self.own.close()
 
     def settle(self, positions: Iterable[int]) -> list[tuple[int, bool]]:
         """These are done with; gives the tags to acknowledge, each with whether it stands for all before it."""
@@ -110,8 +121,9 @@ class RabbitConsumer:
         settled = [(self._shares[number], positions) for number, positions in by_number.items() if number in self._shares]
         for share, positions in settled:
             with quietly():
-                for tag, multiple in share.settle(positions):
-                    await share.channel.basic_ack(tag, multiple=multiple, wait=False)
+                async with asyncio.timeout(PATIENCE):  # a connection that is stuck takes nothing
+                    for tag, multiple in share.settle(positions):
+                        await share.channel.basic_ack(tag, multiple=multiple, wait=False)
         self._freed(share for share, _ in settled)
         self._world.point("broker.ack:after")
 
@@ -144,9 +156,10 @@ class RabbitConsumer:
     async def held(self) -> Counter[str]:
         """How many messages of each topic were delivered to us and are not acknowledged, for certain."""
         shares = self._all()
-        for share in shares:
+        for share in (share for share in shares if share.answers):
             with quietly():  # what the server sent before it answers has arrived by then
-                await share.channel.basic_qos(prefetch_count=PREFETCH)
+                async with asyncio.timeout(PATIENCE):
+                    await share.channel.basic_qos(prefetch_count=PREFETCH)
         return Counter(topic for share in shares for _, topic in share.known.values())
 
     # what subclasses do in their own way
@@ -244,14 +257,16 @@ class Listener(RabbitConsumer):
         channel = await self._link.channel()
         share = Share(-1, channel)
         with in_our_words(self._link.place, "a listener could not begin"):
-            await channel.basic_qos(prefetch_count=PREFETCH)
-            queue = (await channel.queue_declare(exclusive=True, auto_delete=True)).queue or ""
-            for topic, count in self._partitions.items():
-                for number in range(count):
-                    await channel.queue_bind(queue, exchange_name(topic), str(number), nowait=True)
-            self._shares = dict.fromkeys(range(max(self._partitions.values())), share)
-            self._watch(share)
-            await channel.basic_consume(queue, self._arrival(share, self._place))
+            async with asyncio.timeout(PATIENCE):
+                await channel.basic_qos(prefetch_count=PREFETCH)
+                queue = (await channel.queue_declare(exclusive=True, auto_delete=True)).queue or ""
+                for topic, count in self._partitions.items():
+                    for number in range(count):
+                        await channel.queue_bind(queue, exchange_name(topic), str(number), nowait=True)
+                self._shares = dict.fromkeys(range(max(self._partitions.values())), share)
+                self._watch(share)
+                await channel.basic_consume(queue, self._arrival(share, self._place))
+        share.answers = True
         self._broken = False
 
     async def fetch(self, limit: int, wait: float) -> Sequence[Delivery]:
@@ -260,7 +275,8 @@ class Listener(RabbitConsumer):
             tags = [share.known.pop(delivery.position)[0] for delivery in found if delivery.position in share.known]
             if tags:
                 with quietly():
-                    await share.channel.basic_ack(max(tags), multiple=True, wait=False)
+                    async with asyncio.timeout(PATIENCE):
+                        await share.channel.basic_ack(max(tags), multiple=True, wait=False)
         return found
 
     async def ack(self, deliveries: Sequence[Delivery]) -> None:
@@ -273,7 +289,7 @@ class Listener(RabbitConsumer):
             self.wake()
             for share in self._all():
                 self._drop(share)
-                await hang_up(share.channel)
+                await share.end()
 
     async def _mend(self) -> None:
         async with self._mending:

@@ -80,6 +80,10 @@ class Link:
         finally:
             await hang_up(channel)
 
+    def another(self) -> Link:
+        """Another connection to the same server."""
+        return Link(self._url, self.place)
+
     async def close(self) -> None:
         self._closed = True
         connection, self._connection = self._connection, None

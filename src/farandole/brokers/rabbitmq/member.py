@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Iterable, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -34,8 +36,19 @@ from farandole.world import World
 
 __all__ = ["Member"]
 
+_log = logging.getLogger(__name__)
 _SWIFT = 2.0  # seconds in which a server answers that has nothing else to do
 _GREETING = 0.3  # seconds in which others have answered a greeting
+_LONG = 60.0
+"""Seconds that we wait for a queue that was silent, on a connection of its own.
+
+Where a queue has no leader, the server keeps whoever consumes it waiting. After 65 s it gives up, and with it the whole connection, whatever
+else is consumed there. So one silent partition interrupts the others once, and no more; and it goes on as soon as there is a leader.
+"""
+_SILENT = (
+    "%s: partition %d of group %r is silent: the queue %s did not answer within %g s. It is tried on. Look at it with rabbitmq-queues "
+    "quorum_status; if all servers are up and it has no leader, see RabbitMQ in docs/brokers.md"
+)
 _NOTES: dict[str, Any] = {"x-queue-type": "classic", "x-expires": 7 * 86400 * 1000, "x-max-length": 100}
 
 
@@ -66,7 +79,8 @@ class Member(RabbitConsumer):
         self._talk: AbstractChannel | None = None
         self._lock, self._learning = asyncio.Lock(), asyncio.Lock()
         self._keeper: asyncio.Task[None] | None = None
-        self._taking: set[asyncio.Task[None]] = set()
+        self._taking: dict[int, asyncio.Task[None]] = {}
+        self._silent: set[int] = set()  # partitions that did not answer when they were last tried
 
     async def open(self) -> None:
         """Join the group: make its queues, get to know the others, take what is ours."""
@@ -95,10 +109,10 @@ class Member(RabbitConsumer):
         async with self._lock:
             await self._tell(Word("bye", self._members.own))
             if self._taking:
-                await asyncio.wait(self._taking, timeout=PATIENCE)
-            for task in self._taking:
+                await asyncio.wait(self._taking.values(), timeout=_SWIFT)
+            for task in self._taking.values():
                 task.cancel()
-            await asyncio.gather(*self._taking, return_exceptions=True)
+            await asyncio.gather(*self._taking.values(), return_exceptions=True)
             await asyncio.gather(*(self._give_up(share) for share in self._all()))
             if self._talk is not None:
                 await hang_up(self._talk)
@@ -122,7 +136,7 @@ class Member(RabbitConsumer):
                     share.leaving = share.number not in ours
                 leaving = [share for share in self._all() if share.leaving and not share.out]
                 await asyncio.gather(*(self._give_up(share) for share in leaving))
-                await self._take_all([number for number in sorted(ours) if number not in self._shares])
+                await self._take_all([number for number in sorted(ours) if number not in {*self._shares, *self._taking}])
             except BaseException:
                 self._broken = True
                 raise
@@ -165,61 +179,90 @@ class Member(RabbitConsumer):
     async def _take_all(self, numbers: Sequence[int]) -> None:
         """Consume these, at once. A queue without a leader does not answer: it holds up nobody, and is tried on in the background."""
         if numbers:
-            tasks = {asyncio.create_task(self._take_up(number)) for number in numbers}
+            tasks = {number: asyncio.create_task(self._take_up(number)) for number in numbers}
             self._taking |= tasks
-            for task in tasks:
-                task.add_done_callback(self._taken)
-            done, _ = await asyncio.wait(tasks, timeout=_SWIFT)
+            for number, task in tasks.items():
+                task.add_done_callback(partial(self._taken, number))
+            done, _ = await asyncio.wait(tasks.values(), timeout=_SWIFT)
             problems = [problem for task in done if (problem := task.exception()) is not None]
             if problems and len(problems) == len(tasks):
                 raise problems[0]
 
-    def _taken(self, task: asyncio.Task[None]) -> None:
-        self._taking.discard(task)
+    def _taken(self, number: int, task: asyncio.Task[None]) -> None:
+        del self._taking[number]
         if not task.cancelled() and task.exception() is None:
             self.bell.ring()
 
     async def _take_up(self, number: int) -> None:
         """Consume a partition of all topics."""
         for attempt in range(0 if self.closed else 2):
-            channel = await self._link.channel()
-            share = self._shares[number] = Share(number, channel)
+            share = await self._begin(number)
             try:
                 with in_our_words(self._link.place, f"partition {number} of group {self.group!r} could not be consumed"):
                     async with asyncio.timeout(PATIENCE):
-                        await channel.basic_qos(prefetch_count=PREFETCH)
-                        for topic in self.topics:
-                            await self._consume(share, topic)
+                        await share.channel.basic_qos(prefetch_count=PREFETCH)
+                    for topic in self.topics:
+                        await self._consume(share, topic)
             except BrokerError as error:
                 self._drop(share)
-                await hang_up(channel)
+                await share.end()
                 if attempt or not isinstance(error.__cause__, ChannelNotFoundEntity):
                     raise
                 self._setup.forget(self.topics)  # somebody deleted queues of ours
                 await self._setup.group(self.group, self.topics)
             except BaseException:
                 self._drop(share)
-                await hang_up(channel)
+                await share.end()
                 raise
             else:
+                share.answers = True
+                self._silent.discard(number)
                 self._watch(share)
                 return
 
+    async def _begin(self, number: int) -> Share:
+        """A channel for a partition. One that was silent gets a connection of its own: see `_LONG`."""
+        if number not in self._silent:
+            share = Share(number, await self._link.channel())
+        else:
+            own = self._link.another()
+            try:
+                share = Share(number, await own.channel(), own)
+            except BaseException:
+                await own.close()
+                raise
+        self._shares[number] = share
+        return share
+
     async def _consume(self, share: Share, topic: str) -> None:
-        if share.number < await self._setup.topic(topic):
+        number, name = share.number, queue_name(self.group, topic, share.number)
+        if number >= await self._setup.topic(topic):
+            return
 
-            def place(_: DeliveredMessage) -> tuple[str, int]:
-                return topic, share.number
+        def place(_: DeliveredMessage) -> tuple[str, int]:
+            return topic, number
 
-            await share.channel.basic_consume(queue_name(self.group, topic, share.number), self._arrival(share, place))
+        try:
+            async with asyncio.timeout(PATIENCE if share.own is None else _LONG):
+                await share.channel.basic_consume(name, self._arrival(share, place))
+        except TimeoutError:
+            if number not in self._silent:
+                self._silent.add(number)
+                _log.warning(_SILENT, self._link.place, number, self.group, name, PATIENCE)
+            raise
 
     async def _give_up(self, share: Share) -> None:
         """Let others have a partition, with a note of what was never handed out."""
+        taking = self._taking.get(share.number)
+        if taking is not None:  # it closes its channel
+            taking.cancel()
+            await asyncio.wait([taking])
+            return
         waiting = self._drop(share)
         held = {position for position in share.out if position in share.known}
         if waiting or share.innocent:
             await self._leave_note(share, waiting, suspicious=bool(held))
-        await hang_up(share.channel)
+        await share.end()
 
     async def _leave_note(self, share: Share, waiting: list[Delivery], *, suspicious: bool) -> None:
         ids = [(d.topic, d.id) for d in waiting if d.id and not d.redelivered]

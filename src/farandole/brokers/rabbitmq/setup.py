@@ -20,6 +20,7 @@ from aiormq.exceptions import ChannelNotFoundEntity, ChannelPreconditionFailed
 from farandole.brokers.checks import DEFAULT_PARTITIONS
 from farandole.brokers.rabbitmq.link import Link
 from farandole.errors import BrokerError, ConfigurationError
+from farandole.world import World
 
 __all__ = ["LONGEST", "Setup", "exchange_name", "is_too_long", "members_name", "notes_name", "queue_name"]
 
@@ -27,6 +28,13 @@ LONGEST = 255
 """Bytes of a name in AMQP."""
 _WITHOUT_LIMIT = 4
 """The first version of RabbitMQ that throws a message away which came back often, unless it is told not to."""
+_SPARE: dict[str, Any] = {"x-queue-type": "quorum", "x-expires": 60_000}
+"""A queue that is made after others, so that RabbitMQ writes down that these exist.
+
+The server keeps the name of the quorum queue that was made last in memory for about a second. If it is killed by then, it starts again
+with an empty queue of that name, which never gets a leader: what it had confirmed is gone, and whoever consumes it waits for ever. To make
+one more writes down the names of all before it. `python -m scripts.rabbitmq_forgets` shows it.
+"""
 
 
 def _name(*parts: str | int) -> str:
@@ -63,14 +71,15 @@ class Setup:
 
     Parameters
     ----------
-    link:
-        The connection to ask on.
+    link, world:
+        The connection to ask on; the broker's world.
     wanted:
         The number of partitions that the URL says.
     """
 
-    def __init__(self, link: Link, wanted: int | None) -> None:
+    def __init__(self, link: Link, world: World, wanted: int | None) -> None:
         self._link = link
+        self._world = world
         self._wanted = wanted
         self._lock = asyncio.Lock()
         self._topics: dict[str, int] = {}
@@ -165,12 +174,14 @@ class Setup:
             if _version(channel.connection.server_properties) >= _WITHOUT_LIMIT:
                 arguments["x-delivery-limit"] = -1
             await channel.exchange_declare(members_name(group), exchange_type="fanout", durable=True, nowait=True)
-            for topic, count in topics.items():
-                for number in range(count):  # without waiting for each; an error closes the channel, and the last call tells it
-                    name = queue_name(group, topic, number)
-                    await channel.queue_declare(name, durable=True, arguments=arguments, nowait=True)
-                    await channel.queue_bind(name, exchange_name(topic), str(number), nowait=True)
-            await channel.basic_qos(prefetch_count=1)
+            places = [(topic, number) for topic, count in topics.items() for number in range(count)]
+            for topic, number in places:  # without waiting for each; an error closes the channel, and the last call tells it
+                await channel.queue_declare(queue_name(group, topic, number), durable=True, arguments=arguments, nowait=True)
+            spare = _name("spare", self._world.token())
+            await channel.queue_declare(spare, durable=True, arguments=_SPARE)
+            for topic, number in places:  # only now: nothing may come to a queue that the server could forget
+                await channel.queue_bind(queue_name(group, topic, number), exchange_name(topic), str(number), nowait=True)
+            await channel.queue_delete(spare)
 
 
 def _version(properties: Any) -> int:
