@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from farandole.errors import (
+    BreakerOpen,
     BrokerError,
     CommandRefused,
     ConfigurationError,
@@ -21,38 +22,55 @@ from farandole.errors import (
     Skip,
     StoreError,
     TransactionOwned,
+    UnknownInstance,
 )
+from farandole.model.breaker import Breaker
 from farandole.model.choreography import Choreography, Workflow, allow_cycle
 from farandole.model.effects import Effects, Move
 from farandole.model.event import Command, Event, Sensitive
+from farandole.model.expectation import expect
+from farandole.model.guard import Guard
+from farandole.model.later import Later
+from farandole.model.measure import Measure
 from farandole.model.policy import Policy, Retry
+from farandole.model.process import Process
 from farandole.model.reaction import Reaction
 from farandole.model.service import Service
 from farandole.model.triggers import all_items, all_of, any_of
 from farandole.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from farandole.host import App, Receipt, open
+    from farandole.host import App, Receipt, Status, open
+    from farandole.observe.chain import Chain
+    from farandole.observe.correlation import CorrelationFilter
     from farandole.runtime.context import Context
     from farandole.world import World
 
 __all__ = [
     "App",
+    "Breaker",
+    "BreakerOpen",
     "BrokerError",
+    "Chain",
     "Choreography",
     "Command",
     "CommandRefused",
     "ConfigurationError",
     "Context",
+    "CorrelationFilter",
     "DeclarationError",
     "Effects",
     "EmissionError",
     "EnvelopeError",
     "Event",
     "FarandoleError",
+    "Guard",
+    "Later",
+    "Measure",
     "Move",
     "OutsideInTransaction",
     "Policy",
+    "Process",
     "Reaction",
     "Receipt",
     "Reject",
@@ -60,22 +78,28 @@ __all__ = [
     "Sensitive",
     "Service",
     "Skip",
+    "Status",
     "StoreError",
     "TransactionOwned",
+    "UnknownInstance",
     "Workflow",
     "World",
     "all_items",
     "all_of",
     "allow_cycle",
     "any_of",
+    "expect",
     "open",
 ]
 
 if not TYPE_CHECKING:  # a type checker that saw __getattr__ would take every misspelt name for granted
     _LATE = {
         "App": "farandole.host",
+        "Chain": "farandole.observe.chain",
         "Context": "farandole.runtime.context",
+        "CorrelationFilter": "farandole.observe.correlation",
         "Receipt": "farandole.host",
+        "Status": "farandole.host",
         "World": "farandole.world",
         "open": "farandole.host",
     }

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
+from typing import Any
 
-__all__ = ["Bell"]
+__all__ = ["Bell", "end_all"]
 
 
 class Bell:
@@ -22,3 +24,13 @@ class Bell:
             await self._event.wait()
         finally:
             timer.cancel()
+
+
+async def end_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel these until they are over. Once may not be enough: a client library may take it for the end of its own waiting, and go on."""
+    tasks = list(tasks)
+    while pending := [task for task in tasks if not task.done()]:
+        for task in pending:
+            task.cancel()
+        await asyncio.wait(pending, timeout=1.0)
+    await asyncio.gather(*tasks, return_exceptions=True)

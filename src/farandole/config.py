@@ -7,6 +7,11 @@ Later wins: `[tool.farandole]` in pyproject.toml, then farandole.toml, then FARA
     broker = "sqlite:///.farandole/broker.db"
     database = "sqlite:///.farandole/{service}.db"     # or one by one: database.payments = "sqlite:///payments.db"
     services = ["orders", "payments"]                  # all, if left out
+    record = "sqlite:///.farandole/record.db"          # where all events are recorded; nowhere, if left out
+    retention = { "shop.StockChecked" = "7d" }         # how long the record keeps events of single types; as their instance, if left out
+    observe = ["logs", "metrics"]                      # who listens to single events: see docs/observing.md
+    log = "json"                                       # what `farandole run` writes: json, text, or off
+    alerts = ["log", "https://chat.example/hook"]      # who is told where a workflow stalls; the log, if left out
     window = "7d"                                      # how long a handled event is remembered
     shutdown = "30s"                                   # how long a stopping host waits for what runs
     lease = "10s"                                      # how long a process that shows no sign of life keeps what it took
@@ -48,6 +53,7 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|[smhdw]?)")
 _A_DURATION = 'a duration such as "30s", "5m" or "7d", or seconds, more than 0'
 _FILES = (("pyproject.toml", "[tool.farandole] "), ("farandole.toml", ""))
 _VARIABLE = "FARANDOLE_"
+_LOGS = ("json", "text", "off")
 _OTHER_VARIABLES = frozenset({"DEBUG", "PORTS", "SERVERS", "SHARED"})  # read elsewhere
 
 
@@ -67,6 +73,16 @@ class Config:
         The URLs of single services, which come before `database`.
     services:
         Which services run here; None: all.
+    record:
+        The URL of the database in which all events are recorded; None: not said.
+    retention:
+        How long the record keeps events of single types after the last event of their instance, in seconds, by their names.
+    observe:
+        The names of those who listen to single events; None: not said.
+    log:
+        What `farandole run` writes to standard output: `json`, `text` or `off`.
+    alerts:
+        Who is told where a workflow stalls or a service level is missed; None: not said.
     window:
         How long a handled event is remembered, in seconds.
     shutdown:
@@ -82,6 +98,11 @@ class Config:
     database: str = "sqlite:///.farandole/{service}.db"
     databases: Mapping[str, str] = field(default_factory=dict)
     services: tuple[str, ...] | None = None
+    record: str | None = None
+    retention: Mapping[str, float] = field(default_factory=dict)
+    observe: tuple[str, ...] | None = None
+    log: str = "off"
+    alerts: tuple[str, ...] | None = None
     window: float = 7 * 86400.0
     shutdown: float = 30.0
     lease: float = 10.0
@@ -142,12 +163,17 @@ def load(folder: Path | None = None, environment: Mapping[str, str] | None = Non
         try:
             parsed = read(value)
         except ValueError:
-            raise ConfigurationError(f"{where}: expected {expected}, got: {value!r}") from None
+            raise ConfigurationError(f"{where}: expected {expected}, got: {_shown(key, value)}") from None
         if key == "database":
             _merge_database(values, parsed)
         else:
             values[key] = parsed
     return Config(**values)
+
+
+def _shown(key: str, value: Any) -> str:
+    """A wrong value, without what is secret in the URLs of webhooks."""
+    return re.sub(r"(://)[^\s'\",]+", r"\1…", repr(value)) if key == "alerts" else repr(value)
 
 
 def _merge_database(values: dict[str, Any], parsed: str | dict[str, str]) -> None:
@@ -206,6 +232,10 @@ def _url(value: Any) -> str:
     return str(value)
 
 
+def _record(value: Any) -> str:
+    return "none" if value == "none" else _url(value)
+
+
 def _app(value: Any) -> str:
     if not re.fullmatch(r"[\w.]+:[\w.]+", _text(value)):
         raise ValueError
@@ -220,6 +250,23 @@ def _table(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError  # noqa: TRY004 - the caller of all these expects it
     return value
+
+
+def _observe(value: Any) -> tuple[str, ...]:
+    return () if value in ("none", []) else _names(value)
+
+
+def _log(value: Any) -> str:
+    if value not in _LOGS:
+        raise ValueError
+    return str(value)
+
+
+def _alerts(value: Any) -> tuple[str, ...]:
+    names = _observe(value)
+    if not all(name == "log" or name.startswith(("https://", "http://")) for name in names):
+        raise ValueError
+    return names
 
 
 def _names(value: Any) -> tuple[str, ...]:
@@ -248,11 +295,20 @@ def parse_duration(value: Any) -> float:
     return seconds
 
 
+def _retention(value: Any) -> dict[str, float]:
+    return {name: parse_duration(duration) for name, duration in _table(value).items()}
+
+
 _KEYS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "app": ('"module:variable" such as "examples.shop:shop"', _app),
     "broker": ('a URL such as "sqlite:///broker.db"', _url),
     "database": ('a URL such as "sqlite:///{service}.db", or a table of such by service', _database),
     "services": ('a list of names such as ["orders", "payments"]', _names),
+    "record": ('a URL such as "sqlite:///record.db", "memory://", or "none"', _record),
+    "observe": ('a list of names such as ["logs", "metrics"], or "none"', _observe),
+    "log": ('"json", "text" or "off"', _log),
+    "retention": ('a table of durations by event, such as { "shop.StockChecked" = "7d" }', _retention),
+    "alerts": ('a list such as ["log", "https://chat.example/hook"], or "none"', _alerts),
     "window": (_A_DURATION, parse_duration),
     "shutdown": (_A_DURATION, parse_duration),
     "lease": (_A_DURATION, parse_duration),
@@ -269,8 +325,8 @@ def check_window(choreography: Choreography, window: float) -> None:
         An event could be forgotten while it is still tried again; the message names the reaction.
     """
     for reaction in choreography.reactions:
-        if isinstance(reaction.trigger, OnCommand):  # its caller is told at once; nothing is retried
-            continue
+        if isinstance(reaction.trigger, OnCommand) and reaction.trigger.command not in choreography.posted:
+            continue  # its caller is told at once; nothing is retried
         horizon = Settled.of(reaction.policy).retry.horizon * (2 if reaction.on_exhausted else 1)  # that one retries as often
         if horizon > window:
             raise ConfigurationError(

@@ -9,12 +9,17 @@ FarandoleError
 ├── EmissionError           an event that must not leave: undeclared, ill-typed, too large, too deep
 ├── TransactionOwned        a reaction called commit() or rollback() itself
 ├── OutsideInTransaction    a reaction awaited something that is not SQL inside its transaction
+├── ProcessNotStarted       an event of a process came before the one that starts it (it is tried again)
+├── StateError              the state of a process cannot be read, or does not match its types
 ├── StoreError              the database did not do as asked
 │   ├── StoreBusy           the database is locked or away, or two steps collided  (transient)
+│   │   └── ProcessChanged  another event changed the process meanwhile; this one runs again
 │   └── ClaimLost           somebody else took this event over; nothing was written
 ├── BrokerError             the broker did not do as asked
 │   └── BrokerClosed        used after close()
-└── CommandRefused          a command's handler rejected it, or failed
+├── CommandRefused          a command's handler rejected it, or failed
+├── BreakerOpen             what a command's handler needs is left alone just now
+└── UnknownInstance         nothing of this workflow instance is recorded
 
 Reject, Skip                raised BY reactions: give up for good; leave this event alone
 """
@@ -22,6 +27,7 @@ Reject, Skip                raised BY reactions: give up for good; leave this ev
 from __future__ import annotations
 
 __all__ = [
+    "BreakerOpen",
     "BrokerClosed",
     "BrokerError",
     "ClaimLost",
@@ -33,11 +39,15 @@ __all__ = [
     "FarandoleError",
     "NewerDatabase",
     "OutsideInTransaction",
+    "ProcessChanged",
+    "ProcessNotStarted",
     "Reject",
     "Skip",
+    "StateError",
     "StoreBusy",
     "StoreError",
     "TransactionOwned",
+    "UnknownInstance",
     "UnknownScheme",
 ]
 
@@ -78,6 +88,14 @@ class OutsideInTransaction(FarandoleError):
     """A reaction awaited something that is not SQL while its transaction held the write lock."""
 
 
+class ProcessNotStarted(FarandoleError):
+    """An event of a process came, and the one that starts it has not come yet: it is tried again."""
+
+
+class StateError(FarandoleError):
+    """The kept state of a process cannot be read by this version, or a handler left values in it that do not match its types."""
+
+
 class StoreError(FarandoleError):
     """The database did not do as asked; nothing of the step was written."""
 
@@ -94,6 +112,10 @@ class StoreBusy(StoreError):
     def __init__(self, message: str, *, waited: bool = False) -> None:
         super().__init__(message)
         self.waited = waited
+
+
+class ProcessChanged(StoreBusy):
+    """Another event changed an instance of a process while a handler ran; nothing was written, and it runs again."""
 
 
 class ClaimLost(StoreError):
@@ -120,6 +142,27 @@ class CommandRefused(FarandoleError):
     def __init__(self, message: str, *, reason: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class BreakerOpen(FarandoleError):
+    """Something that is provided failed too often, and rests; nothing was done. Try again when it is over.
+
+    Attributes
+    ----------
+    dependency:
+        What rests.
+    until:
+        When somebody may try again, in seconds since 1970.
+    """
+
+    def __init__(self, message: str, *, dependency: str, until: float) -> None:
+        super().__init__(message)
+        self.dependency = dependency
+        self.until = until
+
+
+class UnknownInstance(FarandoleError, LookupError):
+    """Nothing of this workflow instance is recorded."""
 
 
 class Reject(Exception):

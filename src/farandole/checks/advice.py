@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from farandole.checks.base import Finding, Rule
-from farandole.checks.words import listed
 from farandole.checks.workflows import Flow, flows_of
 from farandole.graph import Graph, Workflow
+from farandole.words import listed
 
 __all__ = ["LIMITS", "RULE", "figures"]
 

@@ -16,17 +16,17 @@ def _check(graph: Graph) -> Iterator[Finding]:
     outcomes = {tp for workflow in graph.workflows for tp in workflow.outcomes}
     heard = outcomes | {message.type for message in graph.messages if message.public} | graph.consumers.keys()
     for reaction in graph.reactions:
-        if not reaction.compensates or not reaction.outside or (reaction.effects and reaction.effects.outside == "none"):
+        undoes = reaction.compensates or (reaction.trigger.after[0] if reaction.undoes_step else None)
+        if not undoes or not reaction.outside or (reaction.effects and reaction.effects.outside == "none"):
             continue
         name, spent = names.step(reaction.id), reaction.exhausted
         if spent is None:
             what = (
-                f"{name} undoes {names.step(reaction.compensates)} by calling the outside, and it has no "
-                f"exhausted handler for when that fails."
+                f"{name} undoes {names.step(undoes)} by calling the outside, and it has no exhausted handler for when that fails."
             )
         elif not heard.intersection(spent.emits):
             said = f"{names.messages(spent.emits)}, which nobody hears" if spent.emits else "nothing"
-            what = f"{name} undoes {names.step(reaction.compensates)} by calling the outside, and gives up with {said}."
+            what = f"{name} undoes {names.step(undoes)} by calling the outside, and gives up with {said}."
         else:
             continue
         yield Finding(

@@ -16,7 +16,13 @@ def _check(graph: Graph) -> Iterator[Finding]:
     for reaction in graph.reactions:
         trigger = reaction.trigger
         late = trigger.unless if trigger.kind == "deadline" else trigger.receives
-        if reaction.late or trigger.within is None or trigger.kind not in ("deadline", "all", "count") or not late:
+        if (
+            reaction.late
+            or reaction.process
+            or trigger.within is None
+            or trigger.kind not in ("deadline", "all", "count")
+            or not late
+        ):
             continue
         after = "its deadline" if trigger.kind == "deadline" else "its time"
         yield Finding(

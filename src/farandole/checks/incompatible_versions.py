@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from farandole.checks.base import Finding, Rule
 from farandole.checks.fields import missing, without_required
 from farandole.checks.unemitted import emitted
-from farandole.checks.words import Names, listed, names_of
+from farandole.checks.words import Names, names_of
 from farandole.graph import Graph, family_of, short
 from farandole.schema.compatibility import breaks
+from farandole.words import listed
 
 __all__ = ["RULE"]
 

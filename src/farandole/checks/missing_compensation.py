@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from farandole.checks.base import Finding, Rule
-from farandole.checks.words import listed, names_of
+from farandole.checks.words import names_of
 from farandole.graph import Graph, Reaction
 from farandole.graph.worlds import Flow, Question, World, flows_of
+from farandole.words import listed
 
 __all__ = ["RULE"]
 
@@ -44,7 +45,8 @@ def _successes(flow: Flow, action: Reaction, compensations: tuple[Reaction, ...]
 
 
 def _undoing(graph: Graph, action: Reaction, success: str) -> list[Reaction]:
-    return [node for node in graph.compensations.get(action.id, ()) if node.undoes in (None, success)]
+    compensations = [node for node in graph.compensations.get(action.id, ()) if node.undoes in (None, success)]
+    return [*compensations, *graph.undone.get(success, ())]
 
 
 def _left(flow: Flow, action: Reaction, success: int, fail: int, questions: list[Question]) -> tuple[int, World] | None:

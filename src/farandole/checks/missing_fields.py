@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from farandole.checks.base import Finding, Rule
 from farandole.checks.fields import missing
-from farandole.checks.words import listed, names_of
+from farandole.checks.words import names_of
 from farandole.graph import Graph
+from farandole.words import listed
 
 __all__ = ["RULE"]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from farandole.checks.base import Finding, Rule
-from farandole.checks.words import lasting, names_of
+from farandole.checks.words import names_of
 from farandole.graph import Graph
+from farandole.words import exactly, rounded_up
 
 __all__ = ["RULE"]
 
@@ -21,9 +22,9 @@ def check(graph: Graph) -> Iterator[Finding]:
         yield Finding(
             RULE.id,
             reaction.place,
-            f"The retries of {names.reaction(reaction.id)} may take {lasting(reaction.horizon)}, but the inbox of "
-            f"{names.service(service.id)} forgets an event after {lasting(service.window)}.",
-            f"Set the window to {lasting(reaction.horizon)} or more, or let it retry for a shorter time.",
+            f"The retries of {names.reaction(reaction.id)} may take {exactly(reaction.horizon)}, but the inbox of "
+            f"{names.service(service.id)} forgets an event after {exactly(service.window)}.",
+            f"Set the window to {exactly(rounded_up(reaction.horizon))} or more, or let it retry for a shorter time.",
             reaction.id,
         )
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from farandole.checks.base import Finding, Rule
 from farandole.checks.fields import reads
-from farandole.checks.words import Names, listed, names_of
+from farandole.checks.words import Names, names_of
 from farandole.graph import Graph, Reaction, Service, family_of, short
+from farandole.words import listed
 
 __all__ = ["RULE"]
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from farandole.checks.base import Rule
 from farandole.checks.report import Judged, Report
-from farandole.checks.words import Names, listed, names_of
+from farandole.checks.words import Names, names_of
 from farandole.graph import Place
+from farandole.words import listed
 
 __all__ = ["Line", "lines", "plain_text", "rule_lines", "shown_place", "summary"]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from farandole.checks.base import Finding, Rule
-from farandole.checks.words import Names, listed, names_of
+from farandole.checks.words import Names, names_of
 from farandole.graph import Graph, Message
+from farandole.words import listed
 
 __all__ = ["RULE"]
 

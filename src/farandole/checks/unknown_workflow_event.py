@@ -17,7 +17,11 @@ def check(graph: Graph) -> Iterator[Finding]:
     names = names_of(graph)
     known = {node.type for node in graph.messages} | set(graph.producers) | set(graph.consumers)
     for workflow in graph.workflows:
-        for word, types in (("starts with", workflow.starts), ("ends with", workflow.outcomes)):
+        for word, types in (
+            ("starts with", workflow.starts),
+            ("ends with", workflow.outcomes),
+            ("expects", [tp for one in workflow.expects for tp in (one.after, *one.types)]),
+        ):
             for tp in dict.fromkeys(types):
                 if tp not in known:
                     near = get_close_matches(tp, sorted(known), 1, 0.6)

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterable
 
 from farandole.graph import Graph, short
+from farandole.words import listed
 
-__all__ = ["Names", "lasting", "listed", "names_of", "sentence"]
+__all__ = ["Names", "names_of", "sentence"]
 
 
 class Names:
@@ -44,21 +45,6 @@ class Names:
     def step(self, id: str) -> str:
         """A message or a reaction, whichever has this id."""
         return self.reaction(id) if id in self._reactions else self.message(id)
-
-
-def listed(words: Iterable[str], last: str = "and") -> str:
-    """`a, b and c`."""
-    *first, end = list(words) or ["nothing"]
-    return f"{', '.join(first)} {last} {end}" if first else end
-
-
-def lasting(seconds: float) -> str:
-    """A span of time as people say it: `90 s`, `2 h`, `7 days`, `1.5 h`."""
-    for size, unit in ((86_400.0, "days"), (3600.0, "h"), (60.0, "min")):
-        if seconds >= 2 * size or (seconds >= size and seconds % size == 0):
-            count = f"{seconds / size:.1f}".removesuffix(".0")
-            return f"{count} {'day' if count == '1' and unit == 'days' else unit}"
-    return f"{seconds:g} s"
 
 
 def names_of(graph: Graph) -> Names:

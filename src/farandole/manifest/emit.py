@@ -30,6 +30,8 @@ def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
         style = "|"
     elif _OTHERS_NUMBERS.fullmatch(value):
         style = "'"
+    elif re.search("[\x85\u2028\u2029]", value):
+        style = '"'  # escaped: YAML 1.1 takes them for ends of lines, which are folded to a space
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 

@@ -134,7 +134,10 @@ class _Writing:
                 part = _free(f"{key}.{channel}", known)
                 known.add(part)
                 yield part, {**self._operation("receive", channel, channels[channel]), PART: key}
-        sent = dict.fromkeys(tp for reaction in self.reactions for tp in reaction.effects_of_all_ways)
+        handled = {tp for node in self.reactions if node.trigger.kind == "command" for tp in node.trigger.receives}
+        sent = dict.fromkeys(  # commands that it hands to itself go nowhere
+            tp for reaction in self.reactions for tp in reaction.effects_of_all_ways if tp not in handled
+        )
         sent |= dict.fromkeys(message.type for message in self.own if message.role == "owner" and message.kind == "event")
         for channel, types in self._by_channel(sent).items():
             key = _free(f"send.{channel}", known)

@@ -10,18 +10,19 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from farandole.brokers.base import BeginsGroups, Broker, Consumer, Delivery, Subscription
+from farandole.bell import end_all
+from farandole.brokers.base import BeginsGroups, Broker, Delivery, Subscription
 from farandole.errors import ConfigurationError, EnvelopeError, FarandoleError
 from farandole.model.choreography import Choreography
-from farandole.model.envelope import decode
-from farandole.model.reaction import OnCommand, Reaction
+from farandole.model.reaction import Reaction
 from farandole.model.service import Provided, Service
-from farandole.model.wire import Binding, Wire
+from farandole.model.wire import Wire
+from farandole.runtime import runs
 from farandole.runtime.batch import row_of
+from farandole.runtime.breaker import Breakers
 from farandole.runtime.door import Door
 from farandole.runtime.janitor import Janitor
 from farandole.runtime.lanes import lanes_of
-from farandole.runtime.outcomes import Outcomes
 from farandole.runtime.outside import Outside
 from farandole.runtime.plan import Limits, Plan, compile_plan
 from farandole.runtime.relay import Relay
@@ -114,7 +115,6 @@ class Assembly:
         self, choreography: Choreography, platform: Platform, *, stack: AsyncExitStack, stop: Callable[[], None]
     ) -> None:
         self.hosted: dict[str, Hosted] = {}
-        self.outcomes = Outcomes()
         self._choreography = choreography
         self._wire = platform.wire or Wire(choreography)
         self._platform = platform
@@ -128,7 +128,6 @@ class Assembly:
         self._relaying: list[asyncio.Task[None]] = []
         self._others: list[asyncio.Task[None]] = []
         self._doors = asyncio.Lock()
-        self._listener: Consumer | None = None
 
     async def begin_groups(self) -> None:
         """On a broker without a history: begin the groups of all services, wherever they run, before anything is published."""
@@ -142,11 +141,7 @@ class Assembly:
         hosted = await self._base(name)
         service, store = hosted.service, hosted.store
         readers: list[Reader] = []
-        by_id = {
-            plan.id: plan
-            for reaction, plan in hosted.plans.items()
-            if not isinstance(service.reactions[reaction].trigger, OnCommand)
-        }
+        by_id = {plan.id: plan for plan in hosted.plans.values()}
         scheduler = Scheduler(
             name,
             by_id,
@@ -201,17 +196,31 @@ class Assembly:
             reaction.name: self._platform.compile(reaction, service, self._wire, given, limits)
             for reaction in service.reactions.values()
         }
-        outside = Outside(store, threads=max((plan.policy.concurrency for plan in plans.values()), default=1))
+        if self._signals.listens:
+            for plan in plans.values():
+                runs.watch(plan, self._signals)
+        declared = {given.type: given.breaker for given in service.provided if given.breaker is not None}
+        breakers = Breakers(name, declared, self._world, self._signals)
+        outside = Outside(store, max((plan.policy.concurrency for plan in plans.values()), default=1), breakers)
         self._stack.callback(outside.close)
         relay = Relay(name, store, self._broker, self._world, self._signals, poll=self._options.poll)
         commands = {
             command: plans[handler.name] for command, handler in self._choreography.commands.items() if handler.service == name
         }
-        door = Door(name, commands, store, self._world, self._wire, outside, relay.wake)
+        door = Door(
+            name, commands, store, self._world, self._wire, outside, self._signals, lambda posted: self._wake(name, posted=posted)
+        )
         self._relaying.append(self._start(relay.run(), f"{name} relay"))
         hosted = Hosted(service, store, plans, outside, relay, door)
         self.hosted[name] = hosted
         return hosted
+
+    def _wake(self, name: str, *, posted: bool) -> None:
+        """Commands were carried out: their events wait in the outbox, and rows of the inbox, where they posted some."""
+        hosted = self.hosted[name]
+        hosted.relay.wake()
+        if posted and hosted.scheduler is not None:
+            hosted.scheduler.wake()
 
     async def _provide(self, service: Service) -> dict[Any, Any]:
         """Open what the service provides; async generators are closed when the host ends."""
@@ -232,36 +241,6 @@ class Assembly:
         except Exception as error:
             name = getattr(given.type, "__name__", given.type)
             raise ConfigurationError(f"{service.name}: opening its {name} failed: {type(error).__name__}: {error}") from error
-
-    async def watch(self) -> None:
-        """Listen for the events that end workflows."""
-        classes = {cls for workflow in self._choreography.workflows for cls in workflow.outcomes}
-        bindings = {self._wire.by_class[cls].type: self._wire.by_class[cls] for cls in classes}
-        if not bindings:
-            return
-        topics = tuple(sorted({binding.topic for binding in bindings.values()}))
-        self._listener = await self._broker.subscribe(Subscription(None, topics, start="end"))
-        self._others.append(self._start(self._listen(self._listener, bindings), "outcomes"))
-
-    async def _listen(self, listener: Consumer, bindings: dict[str, Binding]) -> None:
-        while True:
-            try:
-                for delivery in await listener.fetch(500, self._options.poll):
-                    if delivery.type and delivery.type not in bindings:
-                        continue
-                    self._tell(delivery, bindings)
-            except FarandoleError as error:
-                self._signals.trouble("outcomes", error)
-                await self._world.sleep(0.2)
-
-    def _tell(self, delivery: Delivery, bindings: dict[str, Binding]) -> None:
-        try:
-            envelope = decode(delivery.body)
-            binding = bindings.get(envelope.type)
-            if binding is not None:
-                self.outcomes.tell(envelope.correlationid or envelope.id, binding.decode(bytes(envelope.data)))
-        except EnvelopeError as error:  # the reactions' lanes make a dead letter of it
-            self._signals.trouble("outcomes", error)
 
     def _start(self, part: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.create_task(part, name=name)
@@ -288,19 +267,14 @@ class Assembly:
             hosted.relay.stop()
         await _end(self._relaying, grace)
         await _end(self._others, 0.0)
-        if self._listener is not None:
-            await self._listener.close()
         _raise_first([*self._consuming, *self._relaying])
 
 
 async def _end(tasks: list[asyncio.Task[None]], grace: float) -> None:
     """Wait for tasks to end by themselves for `grace` seconds, then cancel them."""
-    if not tasks:
-        return
-    _, pending = await asyncio.wait(tasks, timeout=grace)
-    for task in pending:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    if tasks:
+        await asyncio.wait(tasks, timeout=grace)
+        await end_all(tasks)
 
 
 def _raise_first(tasks: list[asyncio.Task[None]]) -> None:

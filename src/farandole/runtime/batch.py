@@ -17,6 +17,7 @@ import msgspec
 
 from farandole.errors import StoreBusy
 from farandole.model.envelope import Envelope, Message
+from farandole.runtime import posting, runs
 from farandole.runtime.inbox import Failure, after_failure
 from farandole.runtime.plan import Plan, Suspended, outside_in_transaction, run_inline, took_too_long
 from farandole.runtime.saga import Arrival, Saga
@@ -59,22 +60,33 @@ class Result(msgspec.Struct):
 
     Attributes
     ----------
-    handled, duplicates, parked:
+    handled, parked:
         Counts of works.
     emitted:
         Whether something waits in the outbox now.
+    posted:
+        Whether something may wait in the inbox now that a handler put there.
     stopped_at:
         The delivery from which on nothing was done, because a key has too many waiting; None: all was done.
-    failures:
-        The rows of those that failed.
+    settled:
+        The rows of those that failed, were skipped, or wait.
+    ready, known:
+        The works whose handlers had their turn, and those that were dropped as duplicates.
     """
 
     handled: int = 0
-    duplicates: int = 0
     parked: int = 0
     emitted: bool = False
+    posted: bool = False
     stopped_at: int | None = None
-    failures: list[InboxRow] = msgspec.field(default_factory=list)
+    settled: list[InboxRow] = msgspec.field(default_factory=list)
+    ready: Sequence[Work] = ()
+    known: list[Work] = msgspec.field(default_factory=list)
+
+    @property
+    def failures(self) -> list[InboxRow]:
+        """The rows with a reason."""
+        return [row for row in self.settled if row.reason is not None]
 
 
 class _Culprit(Exception):
@@ -110,7 +122,8 @@ async def patiently(attempt: Callable[[], Awaitable[T]], tell: Callable[[StoreBu
 
 def row_of(work: Work, **what: Any) -> InboxRow:
     """The inbox row of a work that is more than a mark."""
-    return InboxRow(reaction=work.plan.id, id=work.id, key=work.key, topic=work.topic, body=work.body, **what)
+    plan = work.plan
+    return InboxRow(reaction=plan.id, id=work.id, key=work.key, topic=work.topic, body=work.body, task=plan.task, **what)
 
 
 def _row(work: Work, verdict: Verdict) -> InboxRow:
@@ -135,6 +148,8 @@ class Batch:
         self._signals = signals
         self._work: Work  # the one whose handler runs
         self._event: Any  # what that handler was given
+        self._posted = False
+        self._told: list[InboxRow] = []  # what was skipped or given up on without a handler, with a reason
 
     async def run(self, works: Sequence[Work], dead: Sequence[InboxRow] = ()) -> Result:
         """Run all, commit once.
@@ -151,13 +166,17 @@ class Batch:
         StoreError
             Nothing was committed, or it is unknown; run the batch again.
         """
+        self._posted = False
         try:
             result = await patiently(lambda: self._attempts(works, dead), lambda error: self._signals.trouble("batch", error))
         finally:
             for name in ("_work", "_event"):
                 self.__dict__.pop(name, None)  # the collector cannot see through a work, and would keep all that its plan knows
+        result.posted = self._posted
         for row in result.failures:
             self._signals.failed(row.reaction, row.id, row.state, row.reason or "")
+        if self._signals.listens:
+            self._signals.ran(list(runs.of_batch(works, result)))
         return result
 
     async def _attempts(self, works: Sequence[Work], dead: Sequence[InboxRow]) -> Result:
@@ -174,6 +193,7 @@ class Batch:
 
     async def _together(self, works: Sequence[Work], dead: Sequence[InboxRow], culprit: _Culprit | None) -> Result:
         result = Result()
+        self._told = []
         async with self._store.begin() as transaction:
             ready = await self._admit(transaction, works, dead, result, culprit)
             out = await self._perform(transaction, ready)
@@ -186,7 +206,9 @@ class Batch:
             if out:
                 await transaction.emit(out)
                 result.emitted = True
-        result.handled = len(ready)
+        result.ready = ready
+        result.handled = len(ready) - sum(row.reason is not None for row in self._told)
+        result.settled += self._told
         return result
 
     async def _perform(self, transaction: Transaction, ready: Sequence[Work]) -> list[Message]:
@@ -232,7 +254,11 @@ class Batch:
                 context = plan.context(work.envelope, 1, world) if plan.wants_context else None
                 value = await plan.call(work.event, transaction, context, None)
                 if value is not None:
-                    out += plan.emissions(value, work.envelope, now)
+                    if plan.posts:
+                        self._posted = True
+                        out += await posting.emit(plan, value, work.envelope, now, transaction)
+                    else:
+                        out += plan.emissions(value, work.envelope, now)
             except BaseException as error:
                 if not fault_of(error):
                     raise
@@ -242,17 +268,21 @@ class Batch:
         return out
 
     async def _wait(self, saga: Saga, work: Work, transaction: Transaction) -> list[Message]:
-        """A join or a deadline: note the event, and run the handler if its time has come."""
+        """A join, a deadline, a guard or a process: note the event, and run the handler if its time has come."""
+        self._posted = True  # perhaps; the scheduler looks once more than it must
         arrival = Arrival(work.plan, work.id, work.event, work.envelope, work.body)
         ready = await saga.collect(transaction, arrival, self._world)
         if isinstance(ready, Verdict):
             if ready.state != "done":
-                await transaction.park([_row(work, ready)])
+                row = _row(work, ready)
+                await transaction.park([row])
+                self._told.append(row)
             return []
         plan, self._event = ready.plan, ready.event
         value = await plan.call(ready.event, transaction, plan.context(ready.cause, 1, self._world), None)
-        await saga.conclude(transaction, arrival)
-        return plan.emissions(value, ready.cause, self._world.now())
+        messages = await posting.emit(plan, value, ready.cause, self._world.now(), transaction)
+        await saga.conclude(transaction, arrival, messages)
+        return messages
 
     async def _one_by_one(self, works: Sequence[Work], dead: Sequence[InboxRow]) -> Result:
         """One transaction, a savepoint per event."""
@@ -265,6 +295,7 @@ class Batch:
                 if (work.plan.id, work.key) in stuck:
                     await self._park(transaction, [row_of(work)], result)
                     continue
+                self._told = []
                 try:
                     async with transaction.savepoint() as part:
                         messages = await self._perform(part, [work])
@@ -278,7 +309,9 @@ class Batch:
                     if row.blocks:
                         stuck.add((work.plan.id, work.key))
                 else:
-                    result.handled += 1
+                    result.handled += 1 - sum(row.reason is not None for row in self._told)
+                    result.settled += self._told
+                    result.ready = [*result.ready, work]
                     out += messages
             if out:
                 await transaction.emit(out)
@@ -303,7 +336,7 @@ class Batch:
         rows = [row for row in dead if (row.reaction, row.id) in fresh]
         for work in works:
             if (work.plan.id, work.id) not in fresh:
-                result.duplicates += 1
+                result.known.append(work)
                 continue
             fresh.discard((work.plan.id, work.id))
             if culprit is not None and work is culprit.work:
@@ -322,7 +355,7 @@ class Batch:
         if rows:
             await transaction.park(rows)
             result.parked += len(rows)
-            result.failures += [row for row in rows if row.reason is not None]
+            result.settled += rows
 
     def _failed(self, work: Work, failure: Failure) -> InboxRow:
         plan, world = work.plan, self._world

@@ -15,12 +15,17 @@ from typing import Any
 import msgspec
 
 from farandole.errors import CommandRefused, EmissionError, EnvelopeError, Reject, Skip, StoreError
+from farandole.model.blotting import blotted
 from farandole.model.envelope import Envelope, decode, encode, hashed_id
 from farandole.model.wire import Wire
+from farandole.runtime import posting
 from farandole.runtime.batch import fault_of, patiently
+from farandole.runtime.inbox import describe
 from farandole.runtime.outside import Outside
-from farandole.runtime.plan import Plan, run_handler
-from farandole.stores.base import Store, Transaction
+from farandole.runtime.plan import Plan, flat, run_handler
+from farandole.runtime.saga import Arrival
+from farandole.runtime.signals import Run, Signals
+from farandole.stores.base import Store, Transaction, Verdict
 from farandole.world import World
 
 __all__ = ["Door", "Receipt"]
@@ -78,7 +83,8 @@ class Door:
         world: World,
         wire: Wire,
         outside: Outside,
-        wake_relay: Callable[[], None],
+        signals: Signals,
+        wake: Callable[[bool], None],
     ) -> None:
         self._service = service
         self._plans = plans
@@ -86,7 +92,8 @@ class Door:
         self._world = world
         self._wire = wire
         self._outside = outside
-        self._wake_relay = wake_relay
+        self._signals = signals
+        self._wake = wake
         self._pending: deque[_Pending] = deque()
         self._pump: asyncio.Task[None] | None = None
         self._reaching_out: set[asyncio.Task[Receipt]] = set()
@@ -175,7 +182,7 @@ class Door:
         async with self._store.begin() as transaction:
             done = [(pending, await self._carry_out(transaction, pending)) for pending in some]
             await transaction.flush()
-        self._wake_relay()
+        self._committed(done)
         return done
 
     async def _in_savepoints(self, some: Sequence[_Pending]) -> list[tuple[_Pending, Receipt | None]]:
@@ -190,8 +197,26 @@ class Door:
                     self._refuse(pending, error)
                 else:
                     done.append((pending, receipt))
-        self._wake_relay()
+        self._committed(done)
         return done
+
+    def _committed(self, done: Sequence[tuple[_Pending, Receipt | None]]) -> None:
+        self._wake(any(pending.plan.posts for pending, _ in done))
+        for pending, receipt in done:
+            self._tell(pending, "done" if receipt is not None else "duplicate")
+
+    def _tell(self, pending: _Pending, state: str, error: Exception | None = None) -> None:
+        if self._signals.listens:
+            reason, kind = (None, None) if error is None else (describe(error, pending.command), type(error).__name__)
+            run = Run(
+                reaction=pending.plan.id,
+                id=pending.envelope.id,
+                state=state,
+                envelope=pending.envelope,
+                reason=reason,
+                error=kind,
+            )
+            self._signals.ran([run])
 
     async def _carry_out(self, transaction: Transaction, pending: _Pending) -> Receipt | None:
         """Claim, run, emit, keep the receipt. None where the command was known already."""
@@ -199,6 +224,7 @@ class Door:
         if not await transaction.claim([(plan.id, envelope.id)]):
             return None
         try:
+            await self._guard(transaction, pending)
             call = plan.call(pending.command, transaction, plan.context(envelope, 1, self._world), None)
             value = await run_handler(plan, call, inline=self._store.inline)
         except BaseException as error:
@@ -206,15 +232,28 @@ class Door:
                 raise excuse from error
             if not fault_of(error) or isinstance(error, Exception):
                 raise
-            raise CommandRefused(f"{plan.id} ended with {type(error).__name__}", reason=str(error)) from error
+            reason = blotted(str(error), pending.command)
+            raise CommandRefused(f"{plan.id} ended with {type(error).__name__}", reason=reason) from error
         return await self._finish(transaction, pending, value)
+
+    async def _guard(self, transaction: Transaction, pending: _Pending) -> None:
+        """Refuse a command that comes in a state in which it is not valid."""
+        plan = pending.plan
+        if plan.saga is not None:
+            arrival = Arrival(plan, pending.envelope.id, pending.command, pending.envelope, b"")
+            collecting = plan.saga.collect(transaction, arrival, self._world)
+            verdict = await run_handler(plan, collecting, inline=self._store.inline)
+            if isinstance(verdict, Verdict):
+                raise Reject(verdict.reason or verdict.state)
 
     async def _finish(self, transaction: Transaction, pending: _Pending, value: Any) -> Receipt:
         plan, envelope = pending.plan, pending.envelope
-        messages = plan.emissions(value, envelope, self._world.now())
+        messages = await posting.emit(plan, value, envelope, self._world.now(), transaction)
         if messages:
             await transaction.emit(messages)
         correlation = envelope.correlationid or envelope.id
+        if plan.posts:
+            value = _said(value)
         kept = _Kept(correlation, [msgspec.Raw(message.body) for message in messages], isinstance(value, list | tuple))
         await transaction.keep_receipt(plan.id, envelope.id, encode(kept))
         result = tuple(value) if isinstance(value, list) else value
@@ -224,18 +263,29 @@ class Door:
         """A command whose handler reaches outside: no transaction while it runs."""
         plan, envelope = pending.plan, pending.envelope
         if await self._store.receipt(plan.id, envelope.id) is not None:
+            self._tell(pending, "duplicate")
             return await self._repeat(pending)
         context = plan.context(envelope, 1, self._world)
+        permit = self._outside.breakers.enter(plan)
         try:
-            async with self._outside.run(plan, pending.command, context, None) as (transaction, value):
+            if plan.saga is not None:
+                async with self._store.begin(durable=False) as transaction:
+                    await self._guard(transaction, pending)
+            async with self._outside.run(plan, pending.command, context, None, permit) as (transaction, value):
                 if not await transaction.claim([(plan.id, envelope.id)]):
                     raise _Known
                 receipt = await self._finish(transaction, pending, value)
         except _Known:
+            self._tell(pending, "duplicate")
             return await self._repeat(pending)
-        except (Reject, Skip) as error:
-            raise _refused(plan, error) from error
-        self._wake_relay()
+        except Exception as error:
+            self._tell(pending, "refused", error)
+            if isinstance(error, Reject | Skip):
+                raise _refused(pending, error) from error
+            raise
+        finally:
+            permit.leave()
+        self._committed([(pending, receipt)])
         return receipt
 
     async def _repeat(self, pending: _Pending) -> Receipt:
@@ -253,12 +303,20 @@ class Door:
         return Receipt(kept.correlation_id, tuple(event.id for event in events), result, repeated=True)
 
     def _refuse(self, pending: _Pending, error: Exception) -> None:
+        self._tell(pending, "refused", error)
         if not pending.answer.done():
-            pending.answer.set_exception(_refused(pending.plan, error) if isinstance(error, Reject | Skip) else error)
+            pending.answer.set_exception(_refused(pending, error) if isinstance(error, Reject | Skip) else error)
 
 
-def _refused(plan: Plan, error: Reject | Skip) -> CommandRefused:
-    refused = CommandRefused(f"{plan.id} refused: {error.reason}", reason=error.reason)
+def _said(value: Any) -> Any:
+    """The events among what a handler returned: what stays within the service is no answer."""
+    events = tuple(part for part in flat(value) if not posting.is_posted(part))
+    return events if isinstance(value, list | tuple) else events[0] if events else None
+
+
+def _refused(pending: _Pending, error: Reject | Skip) -> CommandRefused:
+    reason = describe(error, pending.command)
+    refused = CommandRefused(f"{pending.plan.id} refused: {reason}", reason=reason)
     refused.__cause__ = error
     return refused
 

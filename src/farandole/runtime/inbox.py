@@ -16,7 +16,7 @@
 
 A row is (reaction, event id). Once it exists, the same event drops out, in every state. Done, exhausted and skipped rows are deleted
 after the window; parked and dead ones never. Runs are counted when they begin (`take`), so that an event that kills the
-process uses up its attempts as well; only the first run, in a batch, is counted when it failed.
+process uses up its attempts as well; only a first run, in a batch or right behind another of its key, is counted when it failed.
 
 A reaction with an `exhausted` handler runs that one once its retries are used up, with as many attempts again.
 """
@@ -29,14 +29,23 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from farandole.errors import EmissionError, EnvelopeError, FarandoleError, OutsideInTransaction, Reject, Skip, TransactionOwned
-from farandole.model.event import sensitive_fields
+from farandole.errors import (
+    EmissionError,
+    EnvelopeError,
+    FarandoleError,
+    OutsideInTransaction,
+    Reject,
+    Skip,
+    StateError,
+    TransactionOwned,
+)
+from farandole.model.blotting import blotted
 from farandole.stores.base import Verdict
 
 if TYPE_CHECKING:
     from farandole.model.policy import Settled
 
-__all__ = ["DONE", "EXHAUSTED", "Failure", "ProcessDied", "after_failure", "describe", "has_exhausted_attempts"]
+__all__ = ["DONE", "EXHAUSTED", "Failure", "ProcessDied", "TooEarly", "after_failure", "describe", "has_exhausted_attempts"]
 
 DONE = Verdict("done")
 EXHAUSTED = Verdict("exhausted")
@@ -46,7 +55,15 @@ class ProcessDied(FarandoleError):
     """An event was taken again and again by a process that did not live to tell what became of it."""
 
 
-_HOPELESS = (Reject, EmissionError, EnvelopeError, OutsideInTransaction, TransactionOwned, ProcessDied)
+class TooEarly(Exception):
+    """An event came before its time: it is tried again as after a failure, whatever errors its policy retries."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+_HOPELESS = (Reject, EmissionError, EnvelopeError, OutsideInTransaction, TransactionOwned, ProcessDied, StateError)
 _HERE = str(Path(__file__).resolve().parents[1])
 _OTHERS = (
     "<",
@@ -69,12 +86,8 @@ class Failure:
 
 def describe(error: BaseException, event: Any = None) -> str:
     """An error as one text, without the sensitive values of the event, or of all parts of a join."""
-    text = error.reason if isinstance(error, Reject | Skip) else f"{type(error).__name__}: {error}".rstrip(": ")
-    for one in event if isinstance(event, tuple) else () if event is None else (event,):
-        for name in sensitive_fields(type(one)):
-            secret = str(getattr(one, name))
-            if len(secret) > 1:
-                text = text.replace(secret, "***")
+    text = error.reason if isinstance(error, Reject | Skip | TooEarly) else f"{type(error).__name__}: {error}".rstrip(": ")
+    text = blotted(text, *(event if isinstance(event, tuple) else () if event is None else (event,)))
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
 
 
@@ -119,7 +132,8 @@ def after_failure(
     said: dict[str, Any] = {"reason": failure.reason, "place": failure.place, "error": type(error).__name__}
     last = retry.attempts * 2 if exhausted_handler and has_exhausted_attempts(policy, attempts) else retry.attempts
     # SystemExit and CancelledError out of a handler are accidents like others, though they are no Exceptions.
-    hopeless = isinstance(error, _HOPELESS) or (isinstance(error, Exception) and not retry.wants(error))
+    worth = isinstance(error, TooEarly) or not isinstance(error, Exception) or retry.wants(error)
+    hopeless = isinstance(error, _HOPELESS) or not worth
     if attempts < last and not hopeless:
         run = attempts - retry.attempts if has_exhausted_attempts(policy, attempts) else attempts
         return Verdict("parked", due=now + retry.wait(run, chance), blocks=policy.park, attempts=attempts, **said)

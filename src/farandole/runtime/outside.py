@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from farandole.errors import OutsideInTransaction
+from farandole.runtime.breaker import Breakers, Permit
 from farandole.runtime.plan import Plan, run_in_time
 from farandole.stores.base import LateTransaction, Store, Transaction
 
@@ -23,13 +24,18 @@ __all__ = ["Outside"]
 class Outside:
     """Runs outside reactions of one service."""
 
-    def __init__(self, store: Store, threads: int) -> None:
+    def __init__(self, store: Store, threads: int, breakers: Breakers) -> None:
+        self.breakers = breakers
         self._store = store
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="farandole")
 
     @asynccontextmanager
-    async def run(self, plan: Plan, event: Any, context: Any, error: Exception | None) -> AsyncIterator[tuple[Transaction, Any]]:
+    async def run(
+        self, plan: Plan, event: Any, context: Any, error: Exception | None, permit: Permit
+    ) -> AsyncIterator[tuple[Transaction, Any]]:
         """Run the handler; inside the `with`, write what goes with it. Leaving it commits; raising undoes all.
+
+        The permit hears how the handler ended.
 
         Raises
         ------
@@ -38,7 +44,12 @@ class Outside:
         """
         late = self._store.begin_late()
         try:
-            value = await self._call(plan, event, late, context, error)
+            try:
+                value = await self._call(plan, event, late, context, error)
+            except BaseException as failure:
+                permit.failed(plan.takes, failure)
+                raise
+            permit.succeeded(plan.takes)
             async with late.finish() as transaction:
                 yield transaction, value
         finally:

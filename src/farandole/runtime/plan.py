@@ -13,21 +13,26 @@ import msgspec
 
 from farandole.errors import EmissionError, EnvelopeError, OutsideInTransaction
 from farandole.model.envelope import Envelope, Message, caused_id, encode
+from farandole.model.later import Later
 from farandole.model.policy import Settled
 from farandole.model.reaction import Reaction
-from farandole.model.resources import CONTEXT, ERROR, is_outside, kind_of
+from farandole.model.resources import CONTEXT, ERROR, STATE, is_outside, kinds_of
 from farandole.model.service import Provided, Service
-from farandole.model.triggers import OnAll
+from farandole.model.signature import Parameter
+from farandole.model.triggers import OnAll, OnCommand
 from farandole.model.wire import Binding, Wire
 from farandole.runtime.context import Context
 from farandole.runtime.saga import Saga
+from farandole.runtime.signals import Emitted
 from farandole.world import World
 
 __all__ = [
     "Limits",
     "Plan",
     "Suspended",
+    "compile_call",
     "compile_plan",
+    "flat",
     "outside_in_transaction",
     "run_handler",
     "run_in_time",
@@ -70,23 +75,49 @@ class Plan:
         Whether a `Context` must be made for it.
     exhausted, late:
         The plans of its `exhausted` and `late` handlers, or None.
+    takes, needs:
+        What its handler takes that has a breaker, by type; and what its `exhausted` and `late` handlers take as well.
+    task:
+        What a person is asked to do where it is given up on, or None.
     saga:
-        What it puts before its handler where it waits for several events or for time to pass, or None.
+        What it puts before its handler where it waits for several events, for time to pass or for a state, or None.
+    guarded:
+        Whether a guard reads a state before its handler.
+    service:
+        Whose it is.
+    command:
+        The wire type of the command that it handles, or None.
+    posts:
+        Whether it may return commands, or what is due later; see `posting`.
+    handlers:
+        The reactions that handle the commands it may return, by wire type.
+    traceparent:
+        (reaction, cause, what) -> the trace context of what it emits; None: the cause's.
     """
 
     __slots__ = (
+        "_delayed",
         "_emitters",
         "_limits",
         "bindings",
         "call",
+        "command",
         "exhausted",
+        "guarded",
+        "handlers",
         "id",
         "is_async",
         "late",
+        "needs",
         "outside",
         "place",
         "policy",
+        "posts",
         "saga",
+        "service",
+        "takes",
+        "task",
+        "traceparent",
         "wants_context",
     )
 
@@ -94,20 +125,36 @@ class Plan:
         self, reaction: Reaction[Any, Any, Any], service: Service, wire: Wire, given: Mapping[Any, Any], limits: Limits
     ) -> None:
         signature = reaction.signature
-        kinds = [kind_of(parameter, service.provided) for parameter in signature.parameters]
+        kinds = kinds_of(reaction, service)
         self.id = reaction.id
         self.place = reaction.place
         self.policy = Settled.of(reaction.policy)
         self.outside = is_outside(reaction, service)
         self.is_async = signature.is_async
         self.wants_context = CONTEXT in kinds
-        self.call = _compile_call(reaction, kinds, given)
+        # A join's handler takes each event by a parameter; a handler of a process is given its event and the state together.
+        event = "*event" if isinstance(reaction.trigger, OnAll) else "event" if reaction.step is None else "event[0]"
+        self.call = compile_call(reaction.function, signature.parameters, kinds, given, event=event)
         self.bindings = tuple(wire.by_class[cls] for cls in reaction.events)
         self.exhausted: Plan | None = None
         self.late: Plan | None = None
         self.saga: Saga | None = None
-        self._emitters = {cls: wire.by_class[cls] for cls in signature.emits}
+        self.takes: tuple[Any, ...] = tuple(
+            kind.type for kind in kinds if isinstance(kind, Provided) and kind.breaker is not None
+        )
+        self.needs = self.takes
+        self.task = reaction.task
+        self.guarded = reaction.guarding is not None
+        self.service = service.name
+        self.command = wire.by_class[reaction.trigger.command].type if isinstance(reaction.trigger, OnCommand) else None
+        handlers = wire.choreography.commands
+        self.handlers = {wire.by_class[cls].type: handlers[cls].id for cls in signature.emits if cls in handlers}
+        self.posts = bool(self.handlers or signature.delayed)
+        self.guarded = reaction.guarding is not None
+        self._emitters = {cls: wire.by_class[cls] for cls in signature.at_once}
+        self._delayed = {cls: wire.by_class[cls] for cls in signature.delayed}
         self._limits = limits
+        self.traceparent: Callable[[str, Envelope, Emitted], str | None] | None = None
 
     def context(self, envelope: Envelope, attempt: int, world: World) -> Context | None:
         """The context of one run, where the handler wants it."""
@@ -131,23 +178,35 @@ class Plan:
         if result is None:
             return []
         if type(result) in self._emitters:
-            return [self._message(result, cause, now, 0)]
+            return [self.message(result, cause, now, 0)]
         if not isinstance(result, _SEVERAL):
             raise self._undeclared(result)
-        flat = [event for part in result for event in (part if isinstance(part, _SEVERAL) else (part,)) if event is not None]
-        return [self._message(event, cause, now, index) for index, event in enumerate(flat)]
+        return [self.message(event, cause, now, index) for index, event in enumerate(flat(result))]
 
-    def _message(self, event: Any, cause: Envelope, now: datetime, index: int) -> Message:
-        binding = self._emitters.get(type(event))
+    def message(self, value: Any, cause: Envelope, now: datetime, index: int) -> Message:
+        """One of the things that a handler returned, as a message.
+
+        Parameters
+        ----------
+        value:
+            An event, a command, or one of them inside of `Later`.
+        now:
+            The time that it carries.
+        index:
+            At which place it was returned: its id follows from it.
+        """
+        event, emitters = (value.message, self._delayed) if isinstance(value, Later) else (value, self._emitters)
+        binding = emitters.get(type(event))
         if binding is None:
-            raise self._undeclared(event)
+            raise self._undeclared(value)
         depth = cause.depth + 1
         if depth > self._limits.depth:
             raise self._too_deep(binding, cause)
         id = caused_id(cause.id, cause.time, f"{self.id}\n{cause.id}\n{index}")
         correlation = cause.correlationid or cause.id
         own = None if binding.key_of is None else binding.key_of(event)
-        key = id if own is None else str(own)
+        # A command without a key of its own keeps the place of what caused it: those of one instance stay in order.
+        key = str(own) if own is not None else (cause.partitionkey or cause.id) if binding.type in self.handlers else id
         try:
             data = event if binding.fits is not None and binding.fits(event) else msgspec.Raw(binding.encode(event))
             envelope = Envelope(
@@ -158,9 +217,12 @@ class Plan:
                 time=now,
                 datacontenttype=_JSON,
                 correlationid=correlation,
-                causationid=cause.id,
+                # A command that a reaction handed over does not travel: what follows from it follows from what caused that.
+                causationid=(self.command and cause.causationid) or cause.id,
                 partitionkey=key,
-                traceparent=cause.traceparent,
+                traceparent=cause.traceparent
+                if self.traceparent is None
+                else self.traceparent(self.id, cause, Emitted(id, binding.type, binding.topic)),
                 depth=depth,
                 data=data,
             )
@@ -176,10 +238,12 @@ class Plan:
             )
         return Message(binding.topic, key, id, binding.type, body)
 
-    def _undeclared(self, event: Any) -> EmissionError:
-        declared = ", ".join(cls.__name__ for cls in self._emitters) or "nothing"
+    def _undeclared(self, value: Any) -> EmissionError:
+        delayed = [f"Later[{cls.__name__}]" for cls in self._delayed]
+        declared = ", ".join([*(cls.__name__ for cls in self._emitters), *delayed]) or "nothing"
+        name = f"Later[{type(value.message).__name__}]" if isinstance(value, Later) else type(value).__name__
         return EmissionError(
-            f"{self.id} ({self.place}) returned {type(event).__name__}, which it does not declare. "
+            f"{self.id} ({self.place}) returned {name}, which it does not declare. "
             f"It declares: {declared}. Add it to the return annotation"
         )
 
@@ -188,6 +252,12 @@ class Plan:
             f"{self.id} ({self.place}) would emit {binding.type} at depth {cause.depth + 1}; the limit is {self._limits.depth}. "
             f"A cycle of events? Look at the chain of {cause.correlationid or cause.id}"
         )
+
+
+def flat(result: Any) -> list[Any]:
+    """What a handler returned, one after the other."""
+    several = result if isinstance(result, _SEVERAL) else (result,)
+    return [event for part in several for event in (part if isinstance(part, _SEVERAL) else (part,)) if event is not None]
 
 
 def compile_plan(
@@ -205,15 +275,29 @@ def compile_plan(
         plan.exhausted = Plan(reaction.on_exhausted, service, wire, given, limits)
     if reaction.on_late is not None:
         plan.late = Plan(reaction.on_late, service, wire, given, limits)
+    parts = [part for part in (plan, plan.exhausted, plan.late) if part is not None]
+    plan.needs = tuple(dict.fromkeys(tp for part in parts for tp in part.takes))
     return plan
 
 
-def _compile_call(
-    reaction: Reaction[Any, Any, Any], kinds: Sequence[str | Provided | None], given: Mapping[Any, Any]
+def compile_call(
+    function: Callable[..., Any],
+    parameters: Sequence[Parameter],
+    kinds: Sequence[str | Provided | None],
+    given: Mapping[Any, Any],
+    *,
+    event: str = "event",
 ) -> Callable[[Any, Any, Any, Any], Any]:
-    names: dict[str, Any] = {"function": reaction.function}
-    arguments = ["*event" if isinstance(reaction.trigger, OnAll) else "event"]
-    for number, (parameter, kind) in enumerate(zip(reaction.signature.parameters, kinds, strict=True)):
+    """(event, transaction, context, error) -> what the function gives, with its parameters filled by their kinds.
+
+    Parameters
+    ----------
+    event:
+        What its first parameter is given.
+    """
+    names: dict[str, Any] = {"function": function}
+    arguments = [event]
+    for number, (parameter, kind) in enumerate(zip(parameters, kinds, strict=True)):
         if kind is None:
             continue  # it has a default
         if isinstance(kind, Provided):
@@ -221,6 +305,8 @@ def _compile_call(
             names[value] = given[kind.type]
         elif kind in (CONTEXT, ERROR):
             value = kind
+        elif kind == STATE:
+            value = "event[1]"
         else:
             value = f"transaction.resource({kind!r})"
         arguments.append(f"{parameter.name}={value}")
@@ -257,6 +343,7 @@ def outside_in_transaction(plan: Plan, place: Suspended) -> OutsideInTransaction
     return OutsideInTransaction(
         f"{plan.id} awaits something that is not SQL inside its transaction ({place}), which would hold the write lock meanwhile. "
         f"Give what it calls with service.provide(…), or say policy=Policy(outside=True)"
+        + (". The reader of a guard reads its service's own database, and waits for nothing else" if plan.guarded else "")
     )
 
 

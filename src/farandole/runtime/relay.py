@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from farandole.bell import Bell
 from farandole.brokers.base import Broker, PublishResult
 from farandole.errors import BrokerError, StoreError
+from farandole.runtime import runs
 from farandole.runtime.away import AWAY
 from farandole.runtime.signals import Signals
 from farandole.stores.base import OutboxRow, Store
@@ -78,9 +79,13 @@ class Relay:
             if not rows:
                 return 0
             self._world.point("relay.publish:before")
+            began = self._world.monotonic()
             results = await self._broker.publish([row.message for row in rows])
             self._world.point("relay.publish:after")
             done = await self._settle(rows, results)
+            if self._signals.listens:
+                sent = [row.message for row, result in zip(rows, results, strict=True) if result.error is None]
+                self._signals.sent(self._service, sent, began)
         except (StoreError, BrokerError) as error:
             self._signals.trouble(f"{self._service} relay", error)
             self._troubles += 1
@@ -119,6 +124,8 @@ class Relay:
             elif result.permanent:
                 await self._store.unpublishable(row, result.error)
                 self._signals.failed("(relay)", row.message.id, "dead", result.error)
+                if self._signals.listens:
+                    self._signals.ran([runs.of_message(row.message, result.error)])
             else:
                 failed.add(row.bucket)
                 self._signals.trouble(f"{self._service} relay", BrokerError(result.error))

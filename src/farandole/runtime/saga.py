@@ -1,4 +1,4 @@
-"""What a reaction that waits for several events, or for time to pass, puts before its handler. `sagas/` has those that there are.
+"""What a reaction that waits for several events, for time to pass, or for a state, puts before its handler. `sagas/` has those that there are.
 
     collect:  locks the instance, notes the event        -> Ready: run this handler with these events; or a verdict: nothing to run (yet)
     conclude: after the handler, in the transaction that commits what it did
@@ -9,11 +9,12 @@ one; whoever runs it again after a crash collects again, and is told the same.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from farandole.model.envelope import Envelope
+from farandole.model.envelope import Envelope, Message
 
 if TYPE_CHECKING:
     from farandole.runtime.plan import Plan
@@ -32,6 +33,10 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
         Its identity in the inbox.
     plan:
         Whose turn it is: the reaction's own, or that of its exhausted handler.
+    attempt:
+        1 for the first run.
+    memory:
+        What a saga remembers of this run, from `collect` to `conclude`.
     """
 
     plan: Plan
@@ -39,6 +44,13 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
     event: Any
     envelope: Envelope
     body: bytes
+    attempt: int = 1
+    memory: dict[str, Any] = {}
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether it is the turn of the exhausted handler."""
+        return self.plan.id.endswith(".exhausted")
 
 
 class Ready(msgspec.Struct, frozen=True, gc=False):
@@ -49,7 +61,7 @@ class Ready(msgspec.Struct, frozen=True, gc=False):
     plan:
         Which.
     event:
-        What it takes: an event, or all parts of a join.
+        What it takes: an event, or all parts of a join, or an event and the state of its process.
     cause:
         What its emissions follow from; of a join, all causes in one.
     """
@@ -66,6 +78,6 @@ class Saga(Protocol):
         """Note the event; tell what is to be done now."""
         ...
 
-    async def conclude(self, transaction: Transaction, arrival: Arrival) -> None:
-        """The handler has run."""
+    async def conclude(self, transaction: Transaction, arrival: Arrival, emitted: Sequence[Message]) -> None:
+        """The handler has run, and emitted this."""
         ...

@@ -5,7 +5,8 @@
 
 What cannot be read becomes a dead letter in the same step. What a consumer that died may have begun on, and what the database
 refused to commit, goes through the inbox table even in a local lane: there, runs are counted before they begin, so that an event
-that kills the process or breaks its transaction dies too.
+that kills the process or breaks its transaction dies too. One by one takes longer than a batch. So what comes after them waits in the
+broker until none of them is due: whatever went behind them into the table would be as slow, and under load that would never end.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ IDLE = 1.0
 """Seconds that a fetch waits for the first event."""
 PATIENCE = 3
 """How often a batch may meet a busy database before its events come under suspicion."""
+LOOK = 0.05
+"""Seconds between two looks whether the table has room again."""
 UUID = 36
 """The length of a UUID as text."""
 
@@ -155,6 +158,7 @@ def _unfit(plan: Plan, id: str, key: str, delivery: Delivery, error: EnvelopeErr
         reason=str(error),
         place=plan.place,
         error="EnvelopeError",
+        task=plan.task,
     )
 
 
@@ -192,6 +196,7 @@ class Worker:
         self._stopping = False
         self._trouble = 0
         self._refused = False
+        self._draining = False  # suspects are in the table
         self._in_hand: Sequence[Delivery] = ()
         self.busy = False
 
@@ -212,14 +217,17 @@ class Worker:
     async def _step(self) -> None:
         try:
             await self._give_back()  # what a broker that was away did not take back
-            limit = await self._free() if self._lane.outside else BATCH
+            limit = await self._free() if self._lane.outside or self._draining else BATCH
             if limit <= 0:
-                await self._world.sleep(0.05)
+                await self._world.sleep(LOOK)
                 return
+            self._draining = False
             self._in_hand = await self._consumer.fetch(limit, self._poll)
             if not self._in_hand:
                 return
             self.busy = True
+            if self._signals.listens:
+                self._signals.received(self._lane.group, self._in_hand)
             if self._stopping:
                 await self._give_back()
                 return
@@ -241,6 +249,7 @@ class Worker:
         suspects = self._refused or any(delivery.redelivered for delivery in deliveries)
         settle = self._ingest if self._lane.outside or suspects else self._run
         stopped_at = await settle(works, dead) if works or dead else None
+        self._draining = suspects and not self._lane.outside
         if stopped_at is None:
             await self._consumer.ack(deliveries)
             return
@@ -254,12 +263,12 @@ class Worker:
         result = await self._batch.run(works, dead)
         if result.emitted:
             self._wake_relay()
-        if result.parked:
+        if result.parked or result.posted:
             self._wake_scheduler()
         if result.handled:
             self._signals.handled(self._lane.group, result.handled)
-        if result.duplicates:
-            self._signals.duplicates(self._lane.group, result.duplicates)
+        if result.known:
+            self._signals.duplicates(self._lane.group, len(result.known))
         return result.stopped_at
 
     async def _ingest(self, works: list[Work], dead: list[InboxRow]) -> int | None:
@@ -273,8 +282,10 @@ class Worker:
         return None if taken == len(works) else works[taken].delivery
 
     async def _free(self) -> int:
-        """How many more events the table should take: it is a buffer, not a store."""
-        return min(BATCH, self._room - await self._store.waiting(self._names))
+        """How many more events the table should take: it is a buffer, not a store. Behind suspects, none until it is empty."""
+        if self._draining:
+            return 0 if await self._store.waiting(self._names, 1) else BATCH
+        return min(BATCH, self._room - await self._store.waiting(self._names, self._room))
 
     async def _recover(self, error: Exception) -> None:
         """Database or broker down: nothing was acknowledged. Give back what was fetched, wait, try again."""

@@ -9,8 +9,9 @@ from functools import cached_property
 from typing import Literal
 
 from farandole.graph import Graph, Place, family_of, short
+from farandole.words import listed
 
-__all__ = ["WEIGHTS", "Change", "Scope", "Weight", "listed", "pairs", "seconds"]
+__all__ = ["WEIGHTS", "Change", "Scope", "Weight", "pairs"]
 
 Weight = Literal["breaking", "risky", "fine"]
 WEIGHTS: tuple[Weight, ...] = ("breaking", "risky", "fine")
@@ -108,12 +109,6 @@ class Scope:
         return tuple(sorted({*self.readers_before.get(type, ()), *self.readers_now.get(type, ())}))
 
 
-def listed(words: Iterable[str], last: str = "and") -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    several = list(words)
-    return several[0] if len(several) == 1 else f" {last} ".join(filter(None, (", ".join(several[:-1]), *several[-1:])))
-
-
 def pairs(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[str, bool]]:
     """What came (True) and what went (False)."""
     yield from ((one, True) for one in new if one not in old)
@@ -137,13 +132,3 @@ def _readers(graph: Graph) -> dict[str, tuple[str, ...]]:
         if message.role == "reader":
             found.setdefault(message.type, set()).add(message.service)
     return {tp: tuple(sorted(services)) for tp, services in found.items()}
-
-
-def seconds(value: float | None) -> str:
-    """A span of time, short and exact; None is for ever."""
-    if value is None:
-        return "for ever"
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if value >= size and value % (size / 2) == 0:
-            return f"{value / size:g} {unit}"
-    return f"{value:g} s"

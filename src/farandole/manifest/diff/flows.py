@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from farandole.graph import AllowedCycle, Graph, Service, Workflow
 from farandole.graph.paths import components
-from farandole.manifest.diff.change import Change, Scope, Weight, listed, pairs, seconds
+from farandole.manifest.diff.change import Change, Scope, Weight, pairs
+from farandole.words import exactly, listed
 
 __all__ = ["cycles", "services", "workflows"]
 
@@ -71,7 +72,7 @@ def _service(scope: Scope, before: Service, now: Service) -> Iterator[Change]:
         yield change("risky" if came else "fine", "clearance-changed", what, "somebody should have agreed to it" if came else "")
     if before.window != now.window:
         less = now.window < before.window
-        what = f"the inbox of {name} remembers {seconds(now.window)} now, not {seconds(before.window)}"
+        what = f"the inbox of {name} remembers {exactly(now.window)} now, not {exactly(before.window)}"
         yield change(
             "risky" if less else "fine",
             "window-changed",
@@ -119,12 +120,30 @@ def _workflow(scope: Scope, before: Workflow, now: Workflow) -> Iterator[Change]
         what = f"{name} should take {_at_most(now.within)} now, not {_at_most(before.within)}"
         why = "instances that were in time count as late" if less else ""
         yield Change("risky" if less else "fine", "workflow-within", now.name, what, why, place=now.place)
+    yield from _expectations(before, now)
     if before.doc != now.doc:
         yield Change("fine", "doc-changed", now.name, f"{name} is described in other words", place=now.place)
 
 
+def _expectations(before: Workflow, now: Workflow) -> Iterator[Change]:
+    old, new = ({one.name: one for one in flow.expects} for flow in (before, now))
+    for key in sorted({*old, *new}):
+        if old.get(key) == new.get(key):
+            continue
+        if key not in new:
+            what, why = f"no longer expects {key}", "nobody is alerted any more where it does not come"
+        elif key not in old:
+            what, why = f"expects {key} within {exactly(new[key].within)}", ""
+        elif old[key].within != new[key].within:
+            what, why = f"expects {key} within {exactly(new[key].within)} now, not {exactly(old[key].within)}", ""
+        else:
+            what, why = f"means other events by {key}", ""
+        weight: Weight = "risky" if key not in new else "fine"
+        yield Change(weight, "workflow-expects", now.name, f"workflow {now.name} {what}", why, place=now.place)
+
+
 def _at_most(value: float | None) -> str:
-    return "any time" if value is None else f"{seconds(value)} at most"
+    return "any time" if value is None else f"{exactly(value)} at most"
 
 
 # --- cycles

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from farandole.graph import Graph, Message, family_of
-from farandole.manifest.diff.change import Change, Scope, Weight, listed
+from farandole.manifest.diff.change import Change, Scope, Weight
 from farandole.manifest.diff.fields import beside_fields, changed_fields, differences, only, properties, same
 from farandole.schema.compatibility import breaks
+from farandole.words import listed
 
 __all__ = ["messages"]
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import fields
 
 from farandole.graph import Branch, Graph, Reaction
-from farandole.manifest.diff.change import Change, Scope, Weight, listed, pairs, seconds
+from farandole.manifest.diff.change import Change, Scope, Weight, pairs
+from farandole.words import exactly, listed
 
 __all__ = ["reactions"]
 
@@ -131,6 +132,9 @@ def _trigger(scope: Scope, before: Reaction, now: Reaction) -> Iterator[Change]:
         if getattr(old, word) != getattr(new, word):
             what = f"{name} runs {word} {_some(scope, getattr(new, word))} now, not {word} {_some(scope, getattr(old, word))}"
             yield _of(now, "risky", f"{word}-changed", what, "deadlines that run were begun under the other rule")
+    if old.failing != new.failing:
+        what = f"{name} is set off where its process fails with {_some(scope, new.failing)} now, not with {_some(scope, old.failing)}"
+        yield _of(now, "risky", "failing-changed", what, "a step may stay done, or be undone")
     for word in ("by", "expected"):
         a, b = getattr(old, word), getattr(new, word)
         if a != b:
@@ -142,7 +146,7 @@ def _trigger(scope: Scope, before: Reaction, now: Reaction) -> Iterator[Change]:
             )
     if old.within != new.within:
         shorter = new.within is not None and (old.within is None or new.within < old.within)
-        what = f"{name} waits {seconds(new.within)} now, not {seconds(old.within)}"
+        what = f"{name} waits {exactly(new.within)} now, not {exactly(old.within)}"
         yield _of(now, "risky" if shorter else "fine", "within-changed", what, "what was in time is late now" if shorter else "")
 
 
@@ -169,6 +173,9 @@ def _arrows(scope: Scope, before: Reaction, now: Reaction) -> Iterator[Change]:
     for tp, came in pairs(before.many, now.many):
         what = f"{name} emits {'several' if came else 'one'} {scope.name(tp)} at once{' now' if came else ' at most now'}"
         yield _of(now, "risky" if came else "fine", "many-changed", what, "readers may expect one" if came else "")
+    for tp, came in pairs(before.delayed, now.delayed):
+        what = f"{name} emits {scope.name(tp)} {'only after some time' if came else 'at once'} now"
+        yield _of(now, "risky" if came else "fine", "delayed-changed", what, "what waits for it waits longer" if came else "")
     yield from _branch(scope, now, "exhausted", before.exhausted, now.exhausted)
     yield from _branch(scope, now, "late", before.late, now.late)
 
@@ -230,7 +237,7 @@ def _running(scope: Scope, before: Reaction, now: Reaction) -> Iterator[Change]:
     if before.horizon != now.horizon:
         window = scope.new.service[now.service].window if now.service in scope.new.service else None
         beyond = window is not None and now.horizon > window
-        what = f"{name} tries for {seconds(now.horizon)} at most now, not for {seconds(before.horizon)}"
+        what = f"{name} tries for {exactly(now.horizon)} at most now, not for {exactly(before.horizon)}"
         yield _of(
             now, "risky" if beyond else "fine", "retries-changed", what, "longer than its inbox remembers" if beyond else ""
         )
@@ -247,6 +254,9 @@ def _declared(scope: Scope, before: Reaction, now: Reaction) -> Iterator[Change]
         )
     elif before.id == now.id and before.formerly != now.formerly:
         yield _of(now, "fine", "formerly-changed", f"{name} says formerly={now.formerly} now, not {before.formerly}")
+    if before.process != now.process:
+        what = f"{name} is a handler of {now.process or 'no process'} now, not of {before.process or 'none'}"
+        yield _of(now, "breaking", "process-changed", what, "instances that run are not found again", "Let these end first")
     if before.service != now.service:
         yield _of(
             now,
@@ -326,7 +336,7 @@ _KINDS = {
 
 
 def _some(scope: Scope, types: tuple[str, ...]) -> str:
-    return listed(map(scope.name, types), "or") or "nothing"
+    return listed(map(scope.name, types), "or")
 
 
 def _field(name: str | None) -> str:
