@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 
 from farandole.brokers import open_broker
-from farandole.brokers.base import BeginsGroups
+from farandole.brokers.base import BeginsGroups, Subscription
 from farandole.cli import FINE
 from farandole.cli.output import console
 from farandole.cli.target import Target, find
 from farandole.config import without_password
 from farandole.model.wire import Wire
+from farandole.observe.record import Reading, subscription_of
 from farandole.runtime.lanes import lanes_of
 from farandole.world import World
 
@@ -44,17 +46,25 @@ async def _set_up(target: Target) -> dict[str, tuple[str, ...]]:
     broker = open_broker(target.config.broker, world)
     await broker.open()
     try:
-        for name in target.services:
-            for lane in lanes_of(target.choreography, target.choreography.services[name], wire):
-                if isinstance(broker, BeginsGroups):
-                    await broker.begin(lane.subscription)
-                else:
-                    consumer = await broker.subscribe(lane.subscription)
-                    await consumer.close()
-                made[lane.group] = lane.subscription.topics
+        for subscription in _subscriptions(target, wire):
+            if isinstance(broker, BeginsGroups):
+                await broker.begin(subscription)
+            else:
+                consumer = await broker.subscribe(subscription)
+                await consumer.close()
+            made[subscription.group or ""] = subscription.topics
     finally:
         await broker.close()
     return made
+
+
+def _subscriptions(target: Target, wire: Wire) -> Iterator[Subscription]:
+    for name in target.services:
+        for lane in lanes_of(target.choreography, target.choreography.services[name], wire):
+            yield lane.subscription
+    reading = Reading(wire)
+    if target.has_record and reading.topics:
+        yield subscription_of(target.choreography.name, reading)
 
 
 COMMANDS = {"setup": setup}

@@ -15,7 +15,7 @@ from farandole.cli import FINDINGS, FINE
 from farandole.cli.edit import edit, edits
 from farandole.cli.letterbox import Found, Which, read
 from farandole.cli.letters import as_json, as_text, group
-from farandole.cli.output import ago, console, plain, print_json
+from farandole.cli.output import ago, console, plain, print_json, user
 from farandole.cli.target import Target
 from farandole.errors import ConfigurationError
 from farandole.model.wire import Wire
@@ -142,7 +142,7 @@ def retry(id: str | None = None, /, which: Which | None = None, how: How | None 
 
 
 def discard(id: str | None = None, /, which: Which | None = None, how: How | None = None, *, reason: str) -> int:
-    """Give dead letters up for good: they become skipped, with a reason.
+    """Give dead letters up for good: they become skipped, with a reason. A task about one is done then.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def discard(id: str | None = None, /, which: Which | None = None, how: How | Non
         raise ConfigurationError("--reason: expected a text that tells others why, got an empty one")
 
     async def away(store: Store, rows: list[InboxRow]) -> int:
-        return await store.discard_dead(rows, reason)
+        return await store.discard_dead(rows, reason, who=user(None) or "(discarded)")
 
     return _change("discard", "discarded", away, id, which or Which(), how or How())
 

@@ -29,13 +29,14 @@ def demo(  # noqa: PLR0913 - each is a flag
     declines: float = 0.05,
     timeouts: float = 0.1,
     duplicates: float = 0.1,
+    frauds: float = 0.05,
     seed: int = 0,
     data: Path | None = None,
     broker: str | None = None,
     database: str | None = None,
     json: bool = False,
 ) -> int:
-    """Run the shop example: seven services, a saga with compensation, returns, and a gateway that is not always there.
+    """Run the shop example: nine services, a saga with compensation, returns, and a gateway that is not always there.
 
     Exit code 0 if every invariant holds and nothing is left open, 1 otherwise.
 
@@ -51,6 +52,8 @@ def demo(  # noqa: PLR0913 - each is a flag
         The share of orders whose card is declined, 0 to 1.
     timeouts
         The share of gateway calls that get no answer, 0 to 1.
+    frauds
+        The share of big orders that are suspected, 0 to 1.
     duplicates
         The share of events that are delivered again, 0 to 1.
     seed
@@ -66,7 +69,7 @@ def demo(  # noqa: PLR0913 - each is a flag
     """
     _expect_share("--duplicates", duplicates)
     shop = _shop_package()
-    weather = shop("gateway").Weather(declines, timeouts, seed)
+    weather = shop("gateway").Weather(declines, timeouts, seed, frauds)
     read = shop("reader").read_invoices(orders) if orders else shop("generator").generate(_positive(invoices), seed)
     shelves = shop("stock").initial_stock(read, stock, seed)
     # A temporary folder does not outlive a power cut anyhow: no need to wait for the disk.
@@ -84,7 +87,7 @@ def demo(  # noqa: PLR0913 - each is a flag
         )
         with _progress(len(read), quiet=json) as step:
             result = asyncio.run(shop("performance").perform(plan, step, World()))
-    _print_json(result) if json else _print_summary(result, shop("").shop)
+    _print_json(result) if json else _print_summary(result)
     return 0 if result.fine else 1
 
 
@@ -138,12 +141,13 @@ def _expect_same_orders(folder: Path, orders: str) -> None:
 
 @contextmanager
 def _environment(weather: Any, ledger: Path) -> Iterator[None]:
-    """The payments service learns from the environment where its gateway is; afterwards all is as before."""
+    """The services learn from the environment where the gateway is and what the weather is like; afterwards all is as before."""
     told = {
         "SHOP_LEDGER": str(ledger),
         "SHOP_DECLINES": str(weather.declines),
         "SHOP_TIMEOUTS": str(weather.timeouts),
         "SHOP_SEED": str(weather.seed),
+        "SHOP_FRAUDS": str(weather.frauds),
     }
     before = {name: os.environ.get(name) for name in told}
     os.environ.update(told)
@@ -187,12 +191,11 @@ def _print_json(result: Any) -> None:
     )
 
 
-def _print_summary(result: Any, choreography: Any) -> None:
+def _print_summary(result: Any) -> None:
     from rich.table import Table
 
     from farandole.cli.output import console
-    from farandole.cli.tree import Teller
-    from farandole.model.wire import Wire
+    from farandole.observe.chain.text import tree
 
     out = console()
     table = Table(box=None, show_header=False, pad_edge=False)
@@ -203,8 +206,8 @@ def _print_summary(result: Any, choreography: Any) -> None:
     out.print(table)
     if result.failure is not None:
         out.print("\nHow one order failed, and was undone:")
-        teller = Teller(choreography, Wire(choreography), (), World().time())
-        out.print(teller.as_tree(result.failure, {}, with_data=False, with_ids=False))
+        width = out.width if out.is_terminal else None
+        print(tree(result.failure, width=width, colour=out.is_terminal, status=False))
     out.print()
     for name, found in result.violations.items():
         out.print(f"{'✗' if found else '✓'} {name.replace('_', ' ')}", style="bold red" if found else "green")

@@ -16,14 +16,13 @@ import msgspec
 from farandole.cli.output import envelope_of
 from farandole.errors import ConfigurationError, EnvelopeError
 from farandole.model.envelope import Envelope, decode, encode, repeated_key
-from farandole.model.event import sensitive_fields
+from farandole.model.event import HIDDEN, hides_key, sensitive_fields
 from farandole.model.wire import Binding, Wire
+from farandole.runtime.posting import later_of
 from farandole.stores.base import InboxRow
 from farandole.stores.rows import RELAY
 
 __all__ = ["Draft"]
-
-HIDDEN = "***"
 
 
 class Draft:
@@ -41,6 +40,7 @@ class Draft:
         self._row = row
         self._wire = wire
         self._unread = row.reaction == f"{service}.(envelope)"
+        self._anything = self._unread or row.reaction in (RELAY, later_of(service))
         self._envelope = envelope_of(row.body)
 
     @property
@@ -139,8 +139,10 @@ class Draft:
         if envelope.partitionkey != kept:
             got.add(str(envelope.partitionkey))
         if got:
+            hidden = any(hides_key(binding.cls) for binding in bindings)
+            former_key, new_key = (HIDDEN, HIDDEN) if hidden else (self._row.key, min(got))
             raise ConfigurationError(
-                f"an edit keeps the event's key ({self._row.key}), got: {min(got)}. The event would leave its place in the order of its key; "
+                f"an edit keeps the event's key ({former_key}), got: {new_key}. The event would leave its place in the order of its key; "
                 f"discard it, and let its owner say another"
             )
 
@@ -153,7 +155,7 @@ class Draft:
         for reaction in wire.choreography.reactions:
             if reaction.id == self._row.reaction:
                 return [wire.by_class[cls] for cls in reaction.events if wire.by_class[cls] in found]
-        return found if self._unread or self._row.reaction == RELAY else []
+        return found if self._anything else []
 
     def _known(self, envelope: Envelope | None) -> list[Binding]:
         if envelope is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import os
 import shlex
 import subprocess
@@ -19,11 +18,12 @@ from rich.text import Text
 from farandole.cli import FINDINGS, FINE
 from farandole.cli.draft import Draft
 from farandole.cli.letterbox import Which, read
-from farandole.cli.output import console, data_of, envelope_of, moment, plain, print_json
+from farandole.cli.output import console, data_of, envelope_of, plain, print_json, user
 from farandole.cli.target import Target, find
 from farandole.errors import ConfigurationError
 from farandole.model.wire import Wire
 from farandole.stores.base import Edit, InboxRow
+from farandole.words import stamp
 from farandole.world import World
 
 __all__ = ["edit", "edits"]
@@ -154,7 +154,7 @@ def edits(
 def _as_json(service: str, one: Edit, wire: Wire) -> dict[str, Any]:
     envelope = envelope_of(one.body)
     before = None if envelope is None else data_of(envelope, wire)
-    return {"service": service, "reaction": one.reaction, "id": one.id, "at": moment(one.at), "who": one.who, "why": one.why} | {
+    return {"service": service, "reaction": one.reaction, "id": one.id, "at": stamp(one.at), "who": one.who, "why": one.why} | {
         "before": before,
         "bytes": len(one.body),
     }
@@ -167,11 +167,8 @@ def _who(change: Change) -> str:
         raise ConfigurationError(
             "--whole: what is sensitive in a whole event could be seen in an editor. Give it with --file FILE"
         )
-    try:
-        who = change.by if change.by is not None else getpass.getuser()
-    except (KeyError, OSError, ImportError):
-        who = ""
-    if not who.strip():
+    who = user(change.by)
+    if who is None:
         raise ConfigurationError("dead edit: nobody can tell who you are. Say it with --by NAME; it is kept with the edit")
     return who
 

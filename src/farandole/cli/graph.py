@@ -9,7 +9,7 @@ from typing import Literal
 
 from farandole.cli import FINE
 from farandole.cli.chart import chart_of
-from farandole.cli.output import plain
+from farandole.cli.output import plain, write
 from farandole.errors import ConfigurationError
 from farandole.graph import Graph
 from farandole.graph.draw import Picture, data, dot, failing, mermaid, picture_of, svg
@@ -64,13 +64,7 @@ def graph(
         print(f"farandole: {finding.place}: {plain(finding.what)}", file=sys.stderr)
     picture = _picture(whole, workflow, service, event, domain=domain)
     text = _written(picture, format or _format_of(output))
-    if output is None:
-        sys.stdout.write(text)
-    else:
-        try:
-            output.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise ConfigurationError(f"--output: {output} cannot be written: {error.strerror}") from None
+    write(text, output)
     for sentence in picture.left_out:
         print(f"farandole: {sentence}", file=sys.stderr)
     return FINE

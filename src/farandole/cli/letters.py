@@ -7,9 +7,10 @@ from typing import Any
 
 from rich.text import Text
 
-from farandole.cli.output import data_of, envelope_of, moment, plain
+from farandole.cli.output import data_of, envelope_of, key_of, plain
 from farandole.model.wire import Wire
 from farandole.stores.base import Edit, InboxRow
+from farandole.words import stamp
 
 __all__ = ["as_json", "as_text", "group"]
 
@@ -45,23 +46,25 @@ def as_json(service: str, row: InboxRow, wire: Wire, edits: Iterable[Edit]) -> d
     if envelope is not None:
         names = ("id", "source", "type", "time", "subject", "correlationid", "causationid", "partitionkey", "depth")
         event = {name: value for name in names if (value := getattr(envelope, name)) is not None}
+        if "partitionkey" in event:
+            event["partitionkey"] = key_of(envelope, event["partitionkey"], wire)
         event["data"] = data_of(envelope, wire)
     return {
         "service": service,
         "reaction": row.reaction,
         "id": row.id,
-        "key": row.key,
+        "key": row.key if row.key in (row.id, row.place) else key_of(envelope, row.key, wire),
         "topic": row.topic,
         "state": row.state,
         "attempts": row.attempts,
-        "died": moment(row.handled_at),
+        "died": stamp(row.handled_at),
         "holds_key": row.blocks,
         "error": row.error,
         "reason": row.reason,
         "place": row.place,
         "event": event,
         "bytes": len(row.body),
-        "edits": [{"at": moment(edit.at), "who": edit.who, "why": edit.why} for edit in edits],
+        "edits": [{"at": stamp(edit.at), "who": edit.who, "why": edit.why} for edit in edits],
     }
 
 

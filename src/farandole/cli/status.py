@@ -32,7 +32,7 @@ def status(
     max_age: str | None = None,
     json: bool = False,
 ) -> int:
-    """Show outboxes, lags, retries and dead letters, per service.
+    """Show outboxes, lags, retries, dead letters and open tasks, per service.
 
     Parameters
     ----------
@@ -102,13 +102,13 @@ def _findings(figures: dict[str, Any], *, fail_on_dead: bool, max_lag: int | Non
 
 def _table(figures: dict[str, Any]) -> Table:
     table = Table("service", "lane", box=None, pad_edge=False)
-    for title in ("lag", "outbox", "oldest", "parked", "keys", "due", "running", "dead"):
+    for title in ("lag", "outbox", "oldest", "parked", "keys", "due", "running", "dead", "tasks"):
         table.add_column(title, justify="right")
     for service, both in figures.items():
         store = both["database"]
-        cells = ["no database yet", *[""] * 6]
+        cells = ["no database yet", *[""] * 7]
         if store is not None:
-            counts = (str(store[name]) for name in ("parked", "parked_keys", "due_retries", "claimed", "dead"))
+            counts = (str(store[name]) for name in ("parked", "parked_keys", "due_retries", "claimed", "dead", "tasks"))
             cells = [str(store["outbox"]), ago(store["outbox_age"]), *counts]
         lanes = list(both["lag"].items()) or [("", "")]
         for index, (lane, lag) in enumerate(lanes):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from farandole.brokers import open_broker
 from farandole.brokers.base import Broker
@@ -12,8 +13,11 @@ from farandole.config import Config, check_services, load, sqlite_path
 from farandole.errors import ConfigurationError
 from farandole.loading import load_named
 from farandole.model.choreography import Choreography
+from farandole.observe.listeners import is_shared
+from farandole.observe.record import Reading
 from farandole.stores import open_store
 from farandole.stores.base import Store
+from farandole.stores.record import Record
 from farandole.world import World
 
 __all__ = ["Target", "find", "load_app"]
@@ -49,6 +53,28 @@ class Target:
         finally:
             await broker.close()
 
+    @property
+    def has_record(self) -> bool:
+        """Whether events are recorded in a database that several processes share."""
+        return is_shared(self.config.record)
+
+    @asynccontextmanager
+    async def record(self, world: World, reading: Reading) -> AsyncIterator[Record | None]:
+        """The record, open; None where there is none that can be looked into from here."""
+        url = self.config.record or ""
+        path = sqlite_path(url)
+        if not self.has_record or (path is not None and not path.exists()):
+            yield None
+            return
+        from farandole.host import record_of
+
+        record, _ = record_of(url, world, reading)
+        await record.open()
+        try:
+            yield record
+        finally:
+            await record.close()
+
     @asynccontextmanager
     async def stores(self, world: World, only: Iterable[str] | None = None) -> AsyncIterator[dict[str, Store]]:
         """The databases of the services, open, but for those that do not exist yet."""
@@ -68,15 +94,22 @@ class Target:
                 await store.close()
 
 
-def find(app: str | None, services: list[str] | None = None, broker: str | None = None, database: str | None = None) -> Target:
-    """The choreography and its configuration.
+def find(
+    app: str | None, services: list[str] | None = None, broker: str | None = None, database: str | None = None, **more: Any
+) -> Target:
+    """The choreography and its configuration; `more` are values of other keys of it.
+
+    Parameters
+    ----------
+    flags:
+        Whatever else a command takes, by key of the configuration.
 
     Raises
     ------
     ConfigurationError
         No APP is given or configured, or it cannot be loaded, or a service is unknown.
     """
-    config = load(app=app, services=services, broker=broker, database=database)
+    config = load(app=app, services=services, broker=broker, database=database, **more)
     if config.app is None:
         raise ConfigurationError(
             'which choreography? Give it as module:variable, such as examples.shop:shop, or write app = "examples.shop:shop" '

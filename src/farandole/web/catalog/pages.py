@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
-from farandole.drawing.letters import listed
 from farandole.graph.draw import picture_of
-from farandole.graph.draw.picture import span
 from farandole.graph.filter import around, of_services
 from farandole.graph.nodes import Message, Reaction, family_of, short
 from farandole.web.catalog.fields import Field, blotted, fields_of, inner_types
 from farandole.web.catalog.frame import Catalog, anchor, table
 from farandole.web.catalog.html import Child, Html, code, joined, prose, tag
+from farandole.words import exactly, listed
 
 __all__ = ["home_page", "list_page", "message_page", "service_page"]
 
@@ -159,7 +158,7 @@ def service_page(catalog: Catalog, id: str) -> list[Child]:
         facts += [("Team", service.team)] if service.team else []
         facts += [("Version", service.version)] if service.version != "0.0.0" else []
         facts += [("May read", joined(code(path) for path in service.cleared))] if service.cleared else []
-        facts += [("Remembers", f"what it handled, for {span(service.window)}"), ("Declared in", code(str(service.place)))]
+        facts += [("Remembers", f"what it handled, for {exactly(service.window)}"), ("Declared in", code(str(service.place)))]
     parts.append(_facts(facts))
     if service and not service.complete:
         parts.append(tag("p", "It declares what it sends and receives, not what causes what.", class_="remark"))
@@ -185,7 +184,7 @@ def _reaction(catalog: Catalog, reaction: Reaction) -> Html:
 def _of_reaction(catalog: Catalog, reaction: Reaction) -> Iterator[tuple[str, Child]]:
     trigger = reaction.trigger
     if trigger.kind == "deadline":
-        wait = span(trigger.within) if trigger.within is not None else "some time"
+        wait = exactly(trigger.within) if trigger.within is not None else "some time"
         yield (
             "Runs",
             [
@@ -204,7 +203,7 @@ def _of_reaction(catalog: Catalog, reaction: Reaction) -> Iterator[tuple[str, Ch
         }
         yield heads.get(trigger.kind, "On"), catalog.messages(trigger.receives)
         if trigger.within is not None:
-            yield "Waits at most", span(trigger.within)
+            yield "Waits at most", exactly(trigger.within)
     if trigger.expected:
         yield "How many", code(trigger.expected)
     yield "Says", catalog.messages(reaction.emits) or "nothing"
@@ -213,7 +212,7 @@ def _of_reaction(catalog: Catalog, reaction: Reaction) -> Iterator[tuple[str, Ch
     elif trigger.kind != "command":
         yield (
             "When retries are used up",
-            f"a dead letter, after {span(reaction.horizon)} of retries" if reaction.horizon else "a dead letter",
+            f"a dead letter, after {exactly(reaction.horizon)} of retries" if reaction.horizon else "a dead letter",
         )
     if reaction.late:
         yield "When something comes too late", catalog.messages(reaction.late.emits) or "says nothing"
@@ -222,12 +221,21 @@ def _of_reaction(catalog: Catalog, reaction: Reaction) -> Iterator[tuple[str, Ch
             "Undoes",
             [catalog.reaction(reaction.compensates), *([" and ", catalog.message(reaction.undoes)] if reaction.undoes else [])],
         )
+    if reaction.undoes_step:
+        yield "Undoes", ["what ", *catalog.messages(trigger.after), " completed, when its process fails"]
+    if reaction.process:
+        yield "Process", code(reaction.process)
+    if reaction.delayed:
+        yield "Only after some time", catalog.messages(reaction.delayed)
     if undone := catalog.graph.compensations.get(reaction.id):
         yield "Undone by", joined(catalog.reaction(one.id) for one in undone)
     if reaction.outside:
         yield "Outside", "it calls something outside of its database, which may be slow, fail or happen twice"
     if reaction.moves:
-        yield "States", joined(f"{m.entity}: {' or '.join(m.valid) or 'new'} → {m.to or 'the same'}" for m in reaction.moves)
+        yield (
+            "States",
+            joined(f"{m.entity}: {' or '.join(m.valid) or 'new'}" + (f" → {m.to}" if m.to else "") for m in reaction.moves),
+        )
     if reaction.relies_on:
         yield "Relies on", ["what came before: ", *catalog.messages(reaction.relies_on)]
     if reaction.formerly:

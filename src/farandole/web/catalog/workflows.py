@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from farandole.graph.draw import failing, picture_of
-from farandole.graph.draw.picture import span
 from farandole.graph.filter import of_workflow
 from farandole.graph.graph import Graph
 from farandole.graph.nodes import Workflow
 from farandole.web.catalog.frame import Catalog, table
 from farandole.web.catalog.html import Child, code, prose, tag
+from farandole.words import exactly
 
 __all__ = ["workflow_page"]
 
@@ -35,7 +35,13 @@ def _facts(catalog: Catalog, flow: Workflow, part: Graph) -> Iterator[tuple[str,
     yield "Starts with", catalog.messages(flow.starts)
     yield "Succeeds with", catalog.messages(flow.succeeds)
     yield "Fails with", catalog.messages(flow.fails) or "nothing: no failure is declared"
-    yield "Takes at most", span(flow.within) if flow.within is not None else "no limit is declared"
+    yield "Takes at most", exactly(flow.within) if flow.within is not None else "no limit is declared"
+    for one in flow.expects:
+        any_of = "one of " if len(one.types) > 1 else ""
+        yield (
+            "Expects",
+            [any_of, *catalog.messages(one.types), f" within {exactly(one.within)} after ", *catalog.messages((one.after,))],
+        )
     services: list[Child] = []
     for place, service in enumerate(part.services):
         services += [", ", catalog.service(service.id)] if place else [catalog.service(service.id)]
@@ -83,7 +89,7 @@ def _calls(catalog: Catalog, part: Graph) -> Iterator[list[Child]]:
         then: list[Child] = ["a dead letter: somebody must look"]
         if reaction.exhausted:
             then = ["it says ", *catalog.messages(reaction.exhausted.emits)] if reaction.exhausted.emits else ["it says nothing"]
-        after = f" for {span(reaction.horizon)}" if reaction.horizon else ""
+        after = f" for {exactly(reaction.horizon)}" if reaction.horizon else ""
         if reaction.trigger.kind == "command":
             if reaction.outside:
                 yield [catalog.reaction(reaction.id), "what it calls outside is slow or fails", "the caller is told"]
@@ -98,13 +104,13 @@ def _waits(catalog: Catalog, part: Graph) -> Iterator[list[Child]]:
         trigger = reaction.trigger
         says: list[Child] = ["it says ", *catalog.messages(reaction.emits)] if reaction.emits else ["it acts and says nothing"]
         if trigger.kind == "deadline":
-            limit = span(trigger.within) if trigger.within is not None else "some time"
+            limit = exactly(trigger.within) if trigger.within is not None else "some time"
             what: list[Child] = ["none of ", *catalog.messages(trigger.unless), f" comes within {limit} of "]
             yield [catalog.reaction(reaction.id), [*what, *catalog.messages(trigger.after)], says]
         elif trigger.kind in ("all", "count"):
             late = reaction.late
             then: list[Child] = ["it says ", *catalog.messages(late.emits)] if late and late.emits else ["it never runs for them"]
-            limit = f" within {span(trigger.within)}" if trigger.within is not None else ""
+            limit = f" within {exactly(trigger.within)}" if trigger.within is not None else ""
             yield [catalog.reaction(reaction.id), ["not all of ", *catalog.messages(trigger.receives), f" come{limit}"], then]
 
 
