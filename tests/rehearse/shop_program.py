@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import sys
 from hashlib import blake2b
-from pathlib import Path
 
 from examples.shop import shop
 from examples.shop.databases import Databases
@@ -42,7 +41,7 @@ def rehearse(seed: int) -> tuple[Trace, int, str]:
         await broker.open()
         async with host.open(shop, broker=broker, database="sqlite://", world=world) as app:
             await fill_shelves(app, STOCK)
-            databases = Databases("sqlite://", Path(":memory:"))
+            databases = Databases("sqlite://")
             await submit(
                 app,
                 INVOICES,

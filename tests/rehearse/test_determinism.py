@@ -11,6 +11,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from tests.counts import often
 from tests.rehearse.shop_program import INVOICES
 from tests.runtime.kit import PaymentFailed, Place, Placed, opened, shop
 
@@ -23,7 +24,7 @@ from farandole.rehearse.trace import Entry, difference
 from farandole.rehearse.wire import TracedBroker
 from farandole.rehearse.world import RehearsalWorld
 
-SEEDS = 30
+SEEDS = often(12, 30)
 ROOT = Path(__file__).parents[2]
 
 

@@ -203,6 +203,23 @@ def test_an_invariant_that_must_always_hold_is_checked_after_every_commit() -> N
     assert broken_by(never_one) == [], "at rest there are two"
 
 
+def test_an_invariant_may_look_into_a_database_before_anybody_has_opened_it() -> None:
+    steps = list[int]()
+
+    def looks(world: View) -> None:
+        steps.append(world.one("there", "SELECT count(*) FROM steps"))
+
+    async def scenario_looks(stage: Stage) -> None:
+        looks(stage)
+
+    _, choreography = walk()
+    choreography.invariant(always=True)(looks)
+    late = Rehearsal(choreography, layout="apart")
+    late.scenario(scenario_looks)
+    assert found(play(late, Course(1, faults=CALM))) == []
+    assert steps[0] == 0
+
+
 def test_two_invariants_of_one_name_and_things_that_are_none_are_refused() -> None:
     from farandole.errors import DeclarationError
 

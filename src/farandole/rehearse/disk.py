@@ -53,7 +53,7 @@ class Disk:
     Parameters
     ----------
     service:
-        Its tables are made when the first process opens it.
+        Its tables are made when it is opened first.
     faults:
         What goes wrong; None: nothing.
     heard:

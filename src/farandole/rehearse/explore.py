@@ -57,7 +57,7 @@ class Coverage:
         ids = {(reaction.service, reaction.name): reaction.id for reaction in choreography.reactions}
         found: dict[tuple[str, str, str], None] = {}
         for edge in choreography.edges:
-            if edge.cause not in choreography.commands:
+            if edge.cause not in choreography.commands and edge.effect not in choreography.commands:  # these do not travel
                 name = ids[edge.service, edge.reaction]
                 found[name, types[edge.cause], "" if edge.effect is None else types[edge.effect]] = None
         return cls(list(found))

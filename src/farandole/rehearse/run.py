@@ -193,6 +193,8 @@ class _Play:
         judge = Judge(ground, self.found)
         try:
             await ground.open_outside()
+            for disk in ground.disks.values():
+                await disk.database(ground.world)  # so that whoever looks finds tables, and not that nobody has come yet
             for name, services in rehearsal.processes(self._course.seed):
                 ground.processes.append(Process(ground, name, services))
             stage = Stage(ground, self._course.share)
@@ -237,7 +239,8 @@ class _Play:
         if rehearsal.play is not None:
             await rehearsal.play(stage)
             return
-        kinds = list(rehearsal.choreography.commands)
+        # What a service asks of itself, nobody else sends.
+        kinds = [cls for cls in rehearsal.choreography.commands if cls not in rehearsal.choreography.posted]
         if not kinds:
             raise ConfigurationError(
                 f"{rehearsal.choreography.name} has no commands, so nothing would happen. Write a scenario: @rehearsal.scenario"

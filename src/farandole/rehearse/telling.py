@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from farandole.brokers.base import Delivery
 from farandole.errors import EnvelopeError
 from farandole.model.envelope import Message, decode
+from farandole.model.event import HIDDEN, hides_key
 from farandole.rehearse.beats import Beat
 from farandole.rehearse.dice import Strike
 from farandole.runtime.lanes import lanes_of
@@ -47,6 +48,8 @@ class Telling(Silence):
             for service in ground.choreography.services.values()
             for lane in lanes_of(ground.choreography, service, ground.wire)
         }
+        self._hiding = {binding.type for cls, binding in ground.wire.by_class.items() if hides_key(cls)}
+        self._hidden: dict[str, str] = {}
         self._published = set[str]()
         ground.dice.listeners.append(self._struck)
         ground.cluster.listeners.append(self._stored)
@@ -77,13 +80,19 @@ class Telling(Silence):
             return
         who = envelope.source.rstrip("/").rpartition("/")[2]
         name = self._names.get(message.type, message.type)
-        self.tell("published", who, name, id=message.id, key=message.key, cause=envelope.causationid or "")
+        self.tell("published", who, name, id=message.id, key=self._key(message), cause=envelope.causationid or "")
 
     def _delivered(self, consumer: str, delivery: Delivery) -> None:
         group = consumer.rpartition("/")[0]
         if delivery.type in self._taken.get(group, ()):
             name, to = self._names.get(delivery.type, delivery.type), group.split(".")[1]
-            self.tell("delivered", "broker", name, id=delivery.id, to=to, key=delivery.key, note=group)
+            self.tell("delivered", "broker", name, id=delivery.id, to=to, key=self._key(delivery), note=group)
+
+    def _key(self, message: Message | Delivery) -> str:
+        """A key that is sensitive has a number in its place: what belongs together can still be seen."""
+        if message.type not in self._hiding:
+            return message.key
+        return self._hidden.setdefault(message.key, f"{HIDDEN}{len(self._hidden) + 1}")
 
     def _struck(self, strike: Strike) -> None:
         if strike.fault in _TOLD_ELSEWHERE:

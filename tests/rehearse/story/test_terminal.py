@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.rehearse.story.cases import ALL, busy_day, crash_before_ack, double_refund, runs, stale_cancel, texts
 
-from farandole.drawing.letters import cells, clock
+from farandole.drawing.letters import cells
 from farandole.rehearse.beats import Beat
 from farandole.rehearse.story import diagram, sentences, tell
+from farandole.rehearse.story.times import clock
 
 
 def plain(text: str) -> str:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from farandole.drawing.letters import lines
+from farandole.drawing.paint import painted
 from farandole.rehearse.beats import Beat
-from farandole.rehearse.story.canvas import painted
 from farandole.rehearse.story.history import History
 from farandole.rehearse.story.mermaid import mermaid
 from farandole.rehearse.story.regression import regression

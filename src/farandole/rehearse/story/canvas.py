@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from farandole.drawing.letters import cells, fit
+from farandole.drawing.paint import STYLES
 
-__all__ = ["STYLES", "Line", "painted"]
-
-STYLES = {"dim": "2", "bold": "1", "red": "1;31", "amber": "33", "green": "32", "blue": "34", "cyan": "36"}
-"""By name, the codes of a terminal (SGR)."""
+__all__ = ["Line"]
 
 
 class Line:
@@ -52,8 +50,3 @@ class Line:
                 style = wanted
             parts.append(char)
         return "".join(parts) + ("\x1b[0m" if style else "")
-
-
-def painted(text: str, style: str, *, colour: bool) -> str:
-    """A text in a colour, or as it is."""
-    return f"\x1b[{STYLES[style]}m{text}\x1b[0m" if colour else text

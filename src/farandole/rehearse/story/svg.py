@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from farandole.drawing.ink import arrow_head, box, cross, line, page, shortened, text, wide
-from farandole.drawing.letters import balanced, clock, lines
+from farandole.drawing.letters import balanced, lines
 from farandole.rehearse.beats import Beat
 from farandole.rehearse.story.relevance import Fold
 from farandole.rehearse.story.scene import Look, Row, Scene, scene
+from farandole.rehearse.story.times import clock
 from farandole.rehearse.story.words import sentences
 
 __all__ = ["svg"]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from farandole.drawing.letters import cells, clock, fit, lines
+from farandole.drawing.letters import cells, fit, lines
 from farandole.rehearse.beats import Beat
 from farandole.rehearse.story.canvas import Line
 from farandole.rehearse.story.relevance import Fold
 from farandole.rehearse.story.scene import Look, Row, Scene, scene
+from farandole.rehearse.story.times import clock
 from farandole.rehearse.story.words import told
 
 __all__ = ["NARROWEST", "diagram", "drawing", "listing"]

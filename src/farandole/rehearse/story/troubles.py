@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from farandole.drawing.letters import plain, span
+from farandole.drawing.letters import plain
 from farandole.rehearse.beats import Beat
 from farandole.rehearse.story.history import History
 from farandole.rehearse.story.points import point_words
+from farandole.rehearse.story.times import span
 
 __all__ = ["ACTED", "ANSWERED", "LOST", "TROUBLES", "Happening", "happening", "outside_outcome", "place"]
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from farandole.drawing.letters import listed, plain, span
+from farandole.drawing.letters import plain
 from farandole.rehearse.beats import Beat
 from farandole.rehearse.story.groups import Group, grouped
 from farandole.rehearse.story.history import History
 from farandole.rehearse.story.relevance import Fold, relevant
+from farandole.rehearse.story.times import span
 from farandole.rehearse.story.troubles import TROUBLES, happening, opening, outside_outcome, place
+from farandole.words import listed
 
 __all__ = ["Sentence", "sentences", "told", "violated"]
 
@@ -183,7 +185,8 @@ class _Teller:
 
     def _publications(self, group: Group) -> str:
         found = [position for position in group.all if self._beat(position).kind == "published"]
-        return listed([f"{self._name(self._beat(position), 'an event')}{self._again(position)}" for position in found])
+        names = [f"{self._name(self._beat(position), 'an event')}{self._again(position)}" for position in found]
+        return listed(names) if names else ""
 
     def _of_kind(self, group: Group, kind: str) -> int | None:
         return next((position for position in group.others if self._beat(position).kind == kind), None)
