@@ -1,4 +1,4 @@
-"""A shop as a choreography: seven services, no controller.
+"""A shop as a choreography: nine services, no controller.
 
 `farandole run examples.shop:shop` runs it; `farandole demo` sends real orders through it.
 """
@@ -7,12 +7,23 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from farandole import Choreography, Workflow
+from farandole import Choreography, Measure, Workflow, expect
 
-from .events import LinesReturned, OrderCancelled, OrderConfirmed, OrderPlaced, ReturnCompleted
+from .events import (
+    InventoryReserved,
+    LinesReturned,
+    OrderCancelled,
+    OrderConfirmed,
+    OrderPlaced,
+    PaymentFailed,
+    PaymentProcessed,
+    ReturnCompleted,
+)
 from .services.analytics import analytics
 from .services.email import email
+from .services.fraud import fraud
 from .services.inventory import inventory
+from .services.loyalty import loyalty
 from .services.orders import orders
 from .services.payments import payments
 from .services.returns import returns
@@ -20,7 +31,27 @@ from .services.warehouse import warehouse
 
 __all__ = ["shop"]
 
-checkout = Workflow("checkout", starts=OrderPlaced, succeeds=OrderConfirmed, fails=OrderCancelled, within=timedelta(minutes=5))
+checkout = Workflow(
+    "checkout",
+    starts=OrderPlaced,
+    succeeds=OrderConfirmed,
+    fails=OrderCancelled,
+    within=timedelta(minutes=5),
+    expects=[expect(PaymentProcessed, PaymentFailed, after=InventoryReserved, within=timedelta(seconds=30))],
+)
 returning = Workflow("returning", starts=LinesReturned, succeeds=ReturnCompleted, within=timedelta(minutes=10))
 
-shop = Choreography("shop", orders, inventory, payments, email, analytics, warehouse, returns, workflows=[checkout, returning])
+OVER = (OrderConfirmed, OrderCancelled)
+measures = [
+    Measure.open("placed_not_confirmed", since=OrderPlaced, until=OVER),
+    Measure.time("order_to_payment", OrderPlaced, PaymentProcessed),
+    Measure.share("conversion", of=OrderPlaced, reach=OrderConfirmed),
+    Measure.sum("pence_in_flight", OrderPlaced, "total_pence", until=OVER),
+]
+
+shop = Choreography(
+    "shop",
+    *(orders, inventory, fraud, payments, email, analytics, warehouse, returns, loyalty),
+    workflows=[checkout, returning],
+    measures=measures,
+)

@@ -21,15 +21,19 @@ __all__ = [
     "Line",
     "LinesReturned",
     "OrderCancelled",
+    "OrderCleared",
     "OrderConfirmed",
     "OrderDetails",
+    "OrderFlagged",
     "OrderPlaced",
     "OrderRejected",
+    "OrderSuspected",
     "PaymentFailed",
     "PaymentProcessed",
     "PaymentRefunded",
     "PaymentVoided",
     "PlaceOrder",
+    "PointsChanged",
     "ReceiveStock",
     "Refund",
     "RejectedLine",
@@ -174,6 +178,20 @@ class InventoryReservationFailed(OrderEvent):
     shortages: tuple[Shortage, ...]
 
 
+class OrderFlagged(OrderDetails):
+    """It is worth so much that it is reviewed before it is charged."""
+
+
+class OrderCleared(OrderDetails):
+    """Nothing speaks against charging it."""
+
+
+class OrderSuspected(OrderEvent):
+    """It must not be charged."""
+
+    reason: str
+
+
 class PaymentProcessed(OrderDetails):
     """The money is there."""
 
@@ -194,6 +212,13 @@ class PaymentVoided(OrderEvent, public=True):
     """A doubtful charge is undone: `pence` is what had been charged after all."""
 
     pence: int
+
+
+class PointsChanged(OrderEvent, public=True):
+    """An order earned points, or lost some of them; `tier` is its customer's from now on."""
+
+    change: int
+    tier: str
 
 
 class StockReceived(Event, key="delivery_id", public=True):

@@ -18,7 +18,7 @@ from farandole.world import World
 
 from .chance import chance
 
-__all__ = ["CardDeclined", "Gateway", "GatewayTimeout", "GatewayUnavailable", "Weather", "open_gateway"]
+__all__ = ["CardDeclined", "Gateway", "GatewayTimeout", "GatewayUnavailable", "Weather", "open_gateway", "weather_outside"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (
@@ -54,14 +54,17 @@ class Weather:
         The share of calls that get no answer, 0 to 1: half of them are lost before anything happened, half after.
     seed:
         The same seed gives the same weather.
+    frauds:
+        The share of reviewed orders that the bureau warns of, 0 to 1.
     """
 
     declines: float = 0.0
     timeouts: float = 0.0
     seed: int = 0
+    frauds: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("declines", "timeouts"):
+        for name in ("declines", "timeouts", "frauds"):
             share = getattr(self, name)
             if not 0 <= share <= 1:
                 raise ConfigurationError(f"expected {name} to be a share from 0 to 1, such as 0.05, got: {share}")
@@ -198,14 +201,20 @@ class _Immediately:
 
 
 async def open_gateway() -> AsyncIterator[Gateway]:
-    """The gateway that the environment describes: SHOP_LEDGER (a file), SHOP_DECLINES, SHOP_TIMEOUTS, SHOP_SEED."""
+    """The gateway that the environment describes: SHOP_LEDGER (a file), and the weather."""
     ledger = Path(os.environ.get("SHOP_LEDGER", ".farandole/gateway.db"))
     ledger.parent.mkdir(parents=True, exist_ok=True)
-    gateway = Gateway(ledger, Weather(_number("SHOP_DECLINES"), _number("SHOP_TIMEOUTS"), int(_number("SHOP_SEED"))), World())
+    gateway = Gateway(ledger, weather_outside(), World())
     try:
         yield gateway
     finally:
         gateway.close()
+
+
+def weather_outside() -> Weather:
+    """The weather that the environment describes: SHOP_DECLINES, SHOP_TIMEOUTS, SHOP_FRAUDS, SHOP_SEED."""
+    declines, timeouts, frauds, seed = (_number(f"SHOP_{name}") for name in ("DECLINES", "TIMEOUTS", "FRAUDS", "SEED"))
+    return Weather(declines, timeouts, int(seed), frauds)
 
 
 def _number(name: str) -> float:

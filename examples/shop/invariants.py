@@ -10,13 +10,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from .databases import LEDGER, Sight
+from .services.fraud import LIMIT
 
 __all__ = [
+    "big_orders_are_reviewed",
     "check",
     "every_failed_saga_is_compensated",
     "every_invoice_has_an_outcome",
     "listeners_heard_every_payment",
     "nobody_is_charged_twice",
+    "points_are_what_was_bought",
     "stock_adds_up",
     "the_money_adds_up",
     "undecided",
@@ -41,6 +44,8 @@ def check(databases: Sight, invoices: Iterable[str], stock: Mapping[str, int]) -
         "nobody_is_charged_twice": nobody_is_charged_twice(databases),
         "every_failed_saga_is_compensated": every_failed_saga_is_compensated(databases),
         "listeners_heard_every_payment": listeners_heard_every_payment(databases),
+        "big_orders_are_reviewed": big_orders_are_reviewed(databases),
+        "points_are_what_was_bought": points_are_what_was_bought(databases),
         "every_invoice_has_an_outcome": every_invoice_has_an_outcome(databases, invoices),
     }
 
@@ -112,6 +117,32 @@ def listeners_heard_every_payment(databases: Sight) -> list[str]:
         "pick lists": databases.one("warehouse", "SELECT count(DISTINCT order_id) FROM picks"),
     }
     return [f"{paid} payments, but {count} {name}" for name, count in heard.items() if count != paid]
+
+
+def big_orders_are_reviewed(databases: Sight) -> list[str]:
+    """The gateway charged nothing big that was not cleared, and nothing that was suspected."""
+    verdicts = dict(databases.rows("fraud", "SELECT order_id, verdict FROM reviews"))
+    charges = _pairs(databases, LEDGER, "SELECT reference, pence FROM entries WHERE kind = 'charge' ORDER BY reference")
+    return [
+        f"order {order_id}: {pence} pence charged, and its review is {verdicts.get(order_id, 'missing')}"
+        for order_id, pence in charges
+        if verdicts.get(order_id) != "cleared" and (pence >= LIMIT or order_id in verdicts)
+    ]
+
+
+def points_are_what_was_bought(databases: Sight) -> list[str]:
+    """Customer by customer: a point for each whole pound of a confirmed order that did not come back."""
+    back = dict(_pairs(databases, "returns", "SELECT order_id, sum(pence) FROM taken_lines GROUP BY order_id"))
+    due: Counter[str] = Counter()
+    confirmed = "SELECT customer_id, order_id, total_pence FROM orders WHERE state = 'confirmed' AND customer_id IS NOT NULL"
+    for customer_id, order_id, pence in databases.rows("orders", confirmed):
+        due[customer_id] += (int(pence) - back.get(order_id, 0)) // 100
+    held = dict(_pairs(databases, "loyalty", "SELECT customer_id, points FROM members"))
+    return [
+        f"customer {customer}: {held.get(customer, 0)} points, due are {due[customer]}"
+        for customer in sorted(due.keys() | held.keys())
+        if held.get(customer, 0) != due[customer]
+    ]
 
 
 def every_invoice_has_an_outcome(databases: Sight, invoices: Iterable[str]) -> list[str]:

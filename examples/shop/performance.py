@@ -11,10 +11,11 @@ from typing import Any
 from farandole import App, Choreography, World
 from farandole.brokers import open_broker
 from farandole.brokers.base import Broker
-from farandole.cli.reading import read_flows
+from farandole.cli.reading import entries_of, read_flows
 from farandole.host import open as open_host
 from farandole.model.wire import Wire
-from farandole.observe.chain import Chain, build_chains
+from farandole.observe.chain import Chain, chains_of
+from farandole.observe.record import Reading
 
 from . import shop
 from .databases import Databases, looking
@@ -138,7 +139,8 @@ async def _one_failure(choreography: Choreography, broker: Broker, databases: Da
     """The events of a cancelled order; rather one that had to be compensated, and a small one."""
     cancelled = "SELECT order_id FROM orders WHERE state = 'cancelled' ORDER BY reason = 'out of stock', total_pence LIMIT 1"
     for (order_id,) in databases.rows("orders", cancelled):
-        topics = tuple(sorted({binding.topic for binding in Wire(choreography).by_class.values() if binding.topic}))
-        chains = build_chains(await read_flows(broker, topics, f"order_id={order_id}", world))
+        reading = Reading(Wire(choreography))
+        found = await read_flows(broker, reading.topics, f"order_id={order_id}", world)
+        chains = chains_of(choreography).of(entries_of(found, reading), now=world.time())
         return chains[0] if chains else None
     return None

@@ -12,8 +12,10 @@ from farandole import World
 from farandole.rehearse import Rehearsal, Stage, View
 
 from . import invariants, shop
+from .bureau import Bureau, BureauUnavailable
 from .databases import LEDGER
 from .driver import fill_shelves, submit
+from .events import Line
 from .gateway import Gateway, GatewayTimeout, Weather
 from .generator import generate
 from .reader import Invoice
@@ -21,19 +23,33 @@ from .stock import initial_stock
 
 __all__ = ["rehearsal"]
 
-INVOICES = [Invoice(i.number, i.customer_id, i.country, i.day, i.sequence, i.lines[:3]) for i in generate(20, seed=3)]
+
+def _few(invoice: Invoice) -> tuple[Line, ...]:
+    """Its first lines; of every third order so many pieces that it is a big one."""
+    many = 20 if invoice.sequence % 3 == 0 and not invoice.is_return else 1
+    return tuple(Line(line.stock_code, line.quantity * many, line.unit_price) for line in invoice.lines[:3])
+
+
+INVOICES = [Invoice(i.number, i.customer_id, i.country, i.day, i.sequence, _few(i)) for i in generate(20, seed=3)]
 STOCK = {**initial_stock(INVOICES, "scarce", 3), INVOICES[5].lines[0].stock_code: 0}
 DAY = 86400.0
+WEATHER = Weather(declines=0.15, seed=1, frauds=0.68)
 
 rehearsal = Rehearsal(shop)
 
 
 def gateway(world: World) -> Gateway:
     """A gateway with a ledger of its own for each run."""
-    return Gateway(Path(":memory:"), Weather(declines=0.15, seed=1), world)
+    return Gateway(Path(":memory:"), WEATHER, world)
+
+
+def bureau(world: World) -> Bureau:
+    """A bureau that warns of some."""
+    return Bureau(WEATHER, world)
 
 
 rehearsal.provide(Gateway, gateway, error=GatewayTimeout)
+rehearsal.provide(Bureau, bureau, error=BureauUnavailable)
 
 
 class Seen:
@@ -88,6 +104,18 @@ async def every_failed_saga_is_compensated(world: View) -> list[str]:
 async def listeners_heard_every_payment(world: View) -> list[str]:
     """One confirmation, one sale, one pick list each."""
     return invariants.listeners_heard_every_payment(Seen(world))
+
+
+@shop.invariant(always=True)
+async def big_orders_are_reviewed(world: View) -> list[str]:
+    """Before they are charged."""
+    return invariants.big_orders_are_reviewed(Seen(world))
+
+
+@shop.invariant
+async def points_are_what_was_bought(world: View) -> list[str]:
+    """No more, no less, in whatever order loyalty heard."""
+    return invariants.points_are_what_was_bought(Seen(world))
 
 
 @shop.invariant

@@ -12,7 +12,7 @@ from examples.shop.databases import Databases
 from examples.shop.figures import read_figures
 from examples.shop.gateway import Gateway, Weather
 from examples.shop.invariants import check
-from examples.shop.services import analytics, email, inventory, orders, payments, returns, warehouse
+from examples.shop.services import analytics, email, fraud, inventory, loyalty, orders, payments, returns, warehouse
 from farandole import ConfigurationError
 
 INVOICES = ["o1", "o2", "o3", "C1", "C2"]
@@ -39,11 +39,16 @@ SOUND = {
         INSERT INTO returns VALUES ('C1', 'accepted', 300, 1, 1);
         INSERT INTO returns VALUES ('C2', 'rejected', 0, 0, 0);
         INSERT INTO taken_lines VALUES ('C1', 0, 'o1', 'A', 1, 300)""",
+    "fraud": "INSERT INTO reviews VALUES ('o9', 200000, 'suspected')",
+    "loyalty": "INSERT INTO members VALUES ('c1', 6)",
     "gateway": """
         INSERT INTO entries (kind, reference, idempotency_key, pence) VALUES
             ('charge', 'o1', 'k1', 900), ('charge', 'o2', 'k2', 300), ('void', 'o2', 'v2', 300), ('refund', 'o1', 'r1', 300)""",
 }
-MODULES = {module.__name__.rpartition(".")[2]: module for module in (email, inventory, orders, payments, returns, warehouse)}
+MODULES = {
+    module.__name__.rpartition(".")[2]: module
+    for module in (email, fraud, inventory, loyalty, orders, payments, returns, warehouse)
+}
 
 
 @pytest.fixture
@@ -56,7 +61,7 @@ def databases(tmp_path, world):
     Gateway(tmp_path / "gateway.db", Weather(), world).close()
     for name, sql in SOUND.items():
         change(tmp_path, name, sql)
-    found = Databases(f"sqlite:///{tmp_path}/{{service}}.db?synchronous=normal", tmp_path / "gateway.db")
+    found = Databases(f"sqlite:///{tmp_path}/{{service}}.db?synchronous=normal", {"gateway": tmp_path / "gateway.db"})
     yield found
     found.close()
 
@@ -74,6 +79,8 @@ def test_a_sound_shop_violates_nothing(databases):
         "nobody_is_charged_twice": [],
         "every_failed_saga_is_compensated": [],
         "listeners_heard_every_payment": [],
+        "big_orders_are_reviewed": [],
+        "points_are_what_was_bought": [],
         "every_invoice_has_an_outcome": [],
     }
 
@@ -117,6 +124,22 @@ def test_a_sound_shop_violates_nothing(databases):
         ),
         ("email", "DELETE FROM confirmations", {"listeners_heard_every_payment": "1 payments, but 0 confirmations"}),
         ("analytics", "UPDATE sales SET orders = 2", {"listeners_heard_every_payment": "1 payments, but 2 sales"}),
+        (
+            "fraud",
+            "INSERT INTO reviews VALUES ('o1', 900, 'suspected')",
+            {"big_orders_are_reviewed": "order o1: 900 pence charged, and its review is suspected"},
+        ),
+        (
+            "gateway",
+            """INSERT INTO entries (kind, reference, idempotency_key, pence)
+               VALUES ('charge', 'ox', 'k9', 100000), ('refund', 'ox', 'r9', 100000)""",
+            {"big_orders_are_reviewed": "order ox: 100000 pence charged, and its review is missing"},
+        ),
+        (
+            "loyalty",
+            "UPDATE members SET points = 7",
+            {"points_are_what_was_bought": "customer c1: 7 points, due are 6"},
+        ),
         ("warehouse", "DELETE FROM picks", {"listeners_heard_every_payment": "1 payments, but 0 pick lists"}),
         (
             "orders",
@@ -157,4 +180,4 @@ def test_the_figures_are_read_from_the_databases(databases):
 
 def test_a_database_that_is_not_there_is_named(tmp_path):
     with pytest.raises(ConfigurationError, match="orders: there is no database at"):
-        Databases(f"sqlite:///{tmp_path}/{{service}}.db", tmp_path / "gateway.db").rows("orders", "SELECT 1")
+        Databases(f"sqlite:///{tmp_path}/{{service}}.db", {"gateway": tmp_path / "gateway.db"}).rows("orders", "SELECT 1")

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 from sqlalchemy import select
 
+from examples.shop.bureau import Bureau, BureauUnavailable
 from examples.shop.events import (
     ChargeInDoubt,
     InventoryReservationFailed,
@@ -16,14 +17,18 @@ from examples.shop.events import (
     Line,
     LinesReturned,
     OrderCancelled,
+    OrderCleared,
     OrderConfirmed,
+    OrderFlagged,
     OrderPlaced,
     OrderRejected,
+    OrderSuspected,
     PaymentFailed,
     PaymentProcessed,
     PaymentRefunded,
     PaymentVoided,
     PlaceOrder,
+    PointsChanged,
     ReceiveStock,
     Refund,
     RejectedLine,
@@ -37,7 +42,7 @@ from examples.shop.events import (
     details,
 )
 from examples.shop.gateway import Gateway, GatewayTimeout, GatewayUnavailable, Weather
-from examples.shop.services import analytics, email, inventory, orders, payments, returns, warehouse
+from examples.shop.services import analytics, email, fraud, inventory, loyalty, orders, payments, returns, warehouse
 from farandole import Reject
 
 LINES = (Line("A", 2, Decimal("2.50")), Line("B", 1, Decimal("1.00")), Line("A", 3, Decimal("2.00")))
@@ -45,6 +50,7 @@ KNOWN = {"order_id": "o1", "customer_id": "c1", "country": "France", "placed_on"
 PLACE = PlaceOrder(**KNOWN, sequence=1, lines=LINES)
 PLACED = OrderPlaced(**KNOWN, sequence=1, lines=LINES, total_pence=1200)
 RESERVED = InventoryReserved(**details(PLACED))
+CLEARED = OrderCleared(**details(PLACED))
 PAID = PaymentProcessed(**details(PLACED), receipt="receipt-1")
 NO_MONEY = PaymentFailed(order_id="o1", reason="card declined")
 
@@ -202,7 +208,7 @@ async def test_a_charge_keeps_the_receipt(database, world, tmp_path, context):
     gateway = Gateway(tmp_path / "g.db", Weather(), world)
     async with database(payments.payments) as db:
         async with db("session") as session:
-            assert await payments.charge(RESERVED, gateway=gateway, db=session, context=context) == PAID
+            assert await payments.charge(CLEARED, gateway=gateway, db=session, context=context) == PAID
         async with db("session") as session:
             payment = await session.get_one(payments.Payment, "o1")
     assert (payment.state, payment.pence, payment.receipt) == ("processed", 1200, "receipt-1")
@@ -211,7 +217,7 @@ async def test_a_charge_keeps_the_receipt(database, world, tmp_path, context):
 async def test_a_declined_card_is_a_business_fact_and_not_an_error(database, world, tmp_path, context):
     gateway = Gateway(tmp_path / "g.db", Weather(declines=1), world)
     async with database(payments.payments) as db, db("session") as session:
-        assert await payments.charge(RESERVED, gateway=gateway, db=session, context=context) == NO_MONEY
+        assert await payments.charge(CLEARED, gateway=gateway, db=session, context=context) == NO_MONEY
 
 
 async def test_a_gateway_that_never_answers_fails_the_order_and_leaves_nobody_charged(database, world, tmp_path, context):
@@ -220,9 +226,9 @@ async def test_a_gateway_that_never_answers_fails_the_order_and_leaves_nobody_ch
         async with db("session") as session:
             for _ in range(20):  # until one of the lost answers was to a charge that happened
                 with pytest.raises((GatewayTimeout, GatewayUnavailable)):
-                    await payments.charge(RESERVED, gateway=dead, db=session, context=context)
+                    await payments.charge(CLEARED, gateway=dead, db=session, context=context)
         async with db("session") as session:
-            failed, doubt = await payments.gave_up(RESERVED, db=session)
+            failed, doubt = await payments.gave_up(CLEARED, db=session)
         assert failed == PaymentFailed(order_id="o1", reason="the gateway did not answer")
         assert doubt == ChargeInDoubt(order_id="o1")
         well = Gateway(tmp_path / "g.db", Weather(), world)
@@ -235,6 +241,11 @@ async def test_a_gateway_that_never_answers_fails_the_order_and_leaves_nobody_ch
     assert await well.void("o1", idempotency_key="look again") == 1200
 
 
+async def test_a_suspected_order_fails_as_if_it_could_not_be_paid():
+    suspected = OrderSuspected(order_id="o1", reason="suspected fraud")
+    assert await payments.refuse(suspected) == PaymentFailed(order_id="o1", reason="suspected fraud")
+
+
 async def test_a_return_is_refunded_per_order(database, world, tmp_path, context):
     gateway = Gateway(tmp_path / "g.db", Weather(), world)
     taken = (ReturnedLine("o1", "A", 1, 250), ReturnedLine("o2", "B", 1, 100), ReturnedLine("o1", "B", 1, 100))
@@ -242,6 +253,83 @@ async def test_a_return_is_refunded_per_order(database, world, tmp_path, context
     async with database(payments.payments) as db, db("session") as session:
         refunded = await payments.refund(goods, gateway=gateway, db=session, context=context)
     assert refunded == PaymentRefunded(return_id="C1", refunds=(Refund("o1", 350), Refund("o2", 100)))
+
+
+# -------------------------------------------------------------------------------------------------------------- fraud
+
+BIG = PLACED.replace(total_pence=fraud.LIMIT)
+FLAGGED = OrderFlagged(**details(BIG))
+
+
+async def test_only_big_orders_are_reviewed():
+    assert await fraud.screen(RESERVED.replace(total_pence=fraud.LIMIT - 1)) == CLEARED.replace(total_pence=fraud.LIMIT - 1)
+    assert await fraud.screen(RESERVED.replace(total_pence=fraud.LIMIT)) == FLAGGED
+
+
+@pytest.mark.parametrize(
+    ("frauds", "said", "verdict"),
+    [
+        (0, OrderCleared(**details(BIG)), "cleared"),
+        (1, OrderSuspected(order_id="o1", reason="suspected fraud"), "suspected"),
+    ],
+)
+async def test_a_big_order_is_cleared_if_the_bureau_does_not_warn_of_it(database, world, frauds, said, verdict):
+    bureau = Bureau(Weather(frauds=frauds), world)
+    async with database(fraud.fraud) as db:
+        async with db("session") as session:
+            assert await fraud.review(FLAGGED, bureau=bureau, db=session) == said
+        async with db("session") as session:
+            assert (await session.get_one(fraud.Review, "o1")).verdict == verdict
+
+
+async def test_what_the_bureau_does_not_answer_to_is_not_charged(database, world):
+    async with database(fraud.fraud) as db:
+        with pytest.raises(BureauUnavailable, match="no answer about o1"):
+            async with db("session") as session:
+                await fraud.review(FLAGGED, bureau=Bureau(Weather(timeouts=1), world), db=session)
+        async with db("session") as session:
+            said = await fraud.unanswered(FLAGGED, db=session)
+    assert said == OrderSuspected(order_id="o1", reason="it could not be reviewed")
+
+
+# ------------------------------------------------------------------------------------------------------------ loyalty
+
+RETURNED = LinesReturned(return_id="C1", accepted=(ReturnedLine("o1", "A", 1, 250),), rejected=(), refund_pence=250)
+
+
+async def test_a_confirmed_order_earns_a_point_for_each_whole_pound_that_is_not_returned(database):
+    async with database(loyalty.loyalty) as db:
+        assert await tell(db, loyalty.follow, PLACED) is None
+        assert await tell(db, loyalty.follow, CONFIRMED) == PointsChanged(order_id="o1", change=12, tier="basic")
+        assert await tell(db, loyalty.take_back, RETURNED) == [PointsChanged(order_id="o1", change=-3, tier="basic")]
+        assert await members(db) == [("c1", 9)]
+
+
+async def test_a_return_that_is_heard_first_counts_all_the_same(database):
+    async with database(loyalty.loyalty) as db:
+        assert await tell(db, loyalty.take_back, RETURNED) == []
+        assert await tell(db, loyalty.follow, PLACED, CONFIRMED) == PointsChanged(order_id="o1", change=9, tier="basic")
+
+
+async def test_cancelled_orders_and_those_of_guests_earn_nothing(database):
+    async with database(loyalty.loyalty) as db:
+        assert await tell(db, loyalty.follow, PLACED, OrderCancelled(order_id="o1", reason="out of stock")) is None
+        guest = PLACED.replace(order_id="o2", customer_id=None)
+        assert await tell(db, loyalty.follow, guest, CONFIRMED.replace(order_id="o2")) is None
+        assert await members(db) == []
+
+
+async def test_points_make_a_tier(database):
+    async with database(loyalty.loyalty) as db:
+        for number, (pounds, tier) in enumerate(((999, "basic"), (1, "silver"), (3999, "silver"), (1, "gold"))):
+            order = PLACED.replace(order_id=f"p{number}", total_pence=pounds * 100)
+            said = await tell(db, loyalty.follow, order, CONFIRMED.replace(order_id=f"p{number}"))
+            assert said == PointsChanged(order_id=f"p{number}", change=pounds, tier=tier)
+
+
+async def members(db):
+    async with db("session") as session:
+        return [(member.customer_id, member.points) for member in await session.scalars(select(loyalty.Member))]
 
 
 # ---------------------------------------------------------------------------------------------------------- listeners
@@ -361,3 +449,24 @@ async def test_a_return_ends_when_money_and_goods_are_both_back_whichever_comes_
 async def test_stock_released_for_a_cancelled_order_is_no_return(database):
     async with database(returns.returns) as db:
         assert await tell(db, returns.complete, StockReleased(reference="o1", reason="payment failed", lines=())) is None
+
+
+# ------------------------------------------------------------------------------------------------- a service that came later
+
+
+def test_the_shop_without_loyalty_is_the_same_shop_less_one_column():
+    from examples.shop import shop
+    from farandole import Choreography
+
+    others = [service for name, service in shop.services.items() if name != "loyalty"]
+    without = Choreography("shop", *others, workflows=shop.workflows)
+    assert set(without.edges) == {edge for edge in shop.edges if edge.service != "loyalty"}
+    assert len(shop.edges) > len(without.edges)
+
+
+def test_no_other_service_knows_of_loyalty():
+    from pathlib import Path
+
+    files = [file for file in Path(orders.__file__).parent.glob("*.py") if file.name != "loyalty.py"]
+    assert len(files) > 8
+    assert [file.name for file in files if {"loyalty", "PointsChanged"} & set(file.read_text().replace(".", " ").split())] == []

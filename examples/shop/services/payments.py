@@ -10,8 +10,9 @@ from farandole import Context, Policy, Retry, Service
 
 from ..events import (
     ChargeInDoubt,
-    InventoryReserved,
     LinesReturned,
+    OrderCleared,
+    OrderSuspected,
     PaymentFailed,
     PaymentProcessed,
     PaymentRefunded,
@@ -57,11 +58,9 @@ payments = Service("payments", tables=Base.metadata, cleared="customer_id")
 payments.provide(Gateway, open_gateway)
 
 
-@payments.on(InventoryReserved, policy=BRIEF)
-async def charge(
-    order: InventoryReserved, gateway: Gateway, db: AsyncSession, context: Context
-) -> PaymentProcessed | PaymentFailed:
-    """Take the money for an order whose goods are set aside."""
+@payments.on(OrderCleared, policy=BRIEF)
+async def charge(order: OrderCleared, gateway: Gateway, db: AsyncSession, context: Context) -> PaymentProcessed | PaymentFailed:
+    """Take the money for an order whose goods are set aside, and that nothing speaks against."""
     try:
         receipt = await gateway.charge(order.order_id, order.total_pence, idempotency_key=context.idempotency_key)
     except CardDeclined as refusal:
@@ -72,13 +71,19 @@ async def charge(
 
 
 @charge.exhausted
-async def gave_up(order: InventoryReserved, db: AsyncSession) -> tuple[PaymentFailed, ChargeInDoubt]:
+async def gave_up(order: OrderCleared, db: AsyncSession) -> tuple[PaymentFailed, ChargeInDoubt]:
     """The gateway never answered: the order fails now, and whether it was charged is looked after at leisure."""
     db.add(Payment(order_id=order.order_id, pence=order.total_pence, state="in doubt", receipt=None))
     return (
         PaymentFailed(order_id=order.order_id, reason="the gateway did not answer"),
         ChargeInDoubt(order_id=order.order_id),
     )
+
+
+@payments.on(OrderSuspected)
+async def refuse(order: OrderSuspected) -> PaymentFailed:
+    """No charge, so no money: whoever works on the order knows what to do then."""
+    return PaymentFailed(order_id=order.order_id, reason=order.reason)
 
 
 @payments.on(ChargeInDoubt, policy=PATIENT)

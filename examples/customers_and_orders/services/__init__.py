@@ -1,0 +1,1 @@
+"""The two services, a file each."""

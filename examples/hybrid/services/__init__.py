@@ -1,0 +1,1 @@
+"""Three services that listen to each other, and the fulfilment, which is conducted inside."""
