@@ -6,20 +6,31 @@ import asyncio
 import inspect
 import os
 import secrets
-from collections.abc import Iterator
+import sys
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.counts import often
 from tests.servers import postgres_url
 
 from farandole.testing import virtual
 
+os.environ.setdefault("OTEL_TRACES_EXPORTER", "none")  # one that is down tries for long, in a thread that outlives its test
+LIMIT = often(420, 7200)
+"""Seconds of real time that a test may take."""
+
 # How fast an example runs says nothing here: other work shares the machine. A test whose examples are all filtered out fails anyway.
 _BASE = settings.get_profile("ci" if os.environ.get("CI") else "default")  # in CI, the same examples each time
 settings.register_profile(
-    "house", _BASE, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+    "house",
+    _BASE,
+    max_examples=often(60, 100),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 settings.load_profile("house")
 
@@ -33,10 +44,23 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     wanted = inspect.signature(function).parameters
     coroutine = function(**{name: pyfuncitem.funcargs[name] for name in wanted})
     if pyfuncitem.get_closest_marker("real_time"):
-        asyncio.run(coroutine)
+        asyncio.run(_in_time(coroutine))
     else:
         virtual.run(coroutine)
     return True
+
+
+async def _in_time(coroutine: Coroutine[Any, Any, None]) -> None:
+    """What waits for ever says where, and fails."""
+    test = asyncio.create_task(coroutine, name="test")
+    done, _ = await asyncio.wait([test], timeout=LIMIT)
+    if not done:
+        for task in asyncio.all_tasks():
+            task.print_stack(file=sys.stdout)
+        test.cancel()
+        await asyncio.wait([test], timeout=30)
+        pytest.fail(f"it was not over after {LIMIT} s; above is what waited for what")
+    test.result()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

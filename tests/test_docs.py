@@ -30,6 +30,7 @@ from tests.servers import server
 
 from farandole import cli, config
 from farandole.brokers import open_broker
+from farandole.checks.registry import rules
 from farandole.stores import open_store
 from farandole.world import World
 
@@ -38,7 +39,8 @@ GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PAGES = [
     *GUIDES,
     *sorted((ROOT / "docs" / "adr").glob("*.md")),
-    *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "examples/shop/README.md")),
+    *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md")),
+    *sorted((ROOT / "examples").glob("*/README.md")),
 ]
 FENCE = re.compile(r"^```(\w*)\s*$")
 MARK = re.compile(r"<!-- (no-run|run|run to 1|file: ([\w.]+)) -->")
@@ -296,6 +298,13 @@ def test_the_tables_of_rules_are_made_from_the_rules() -> None:
     text = (ROOT / "docs" / "checks.md").read_text(encoding="utf-8")
     assert text.count("| `") > 30
     assert text == page(text), "run: python -m scripts.rule_table"
+
+
+def test_the_readme_says_how_many_rules_there_are() -> None:
+    tens, ones = divmod(len(rules()), 10)
+    words = ["", "-one", "-two", "-three", "-four", "-five", "-six", "-seven", "-eight", "-nine"]
+    number = {2: "Twenty", 3: "Thirty", 4: "Forty", 5: "Fifty", 6: "Sixty"}[tens] + words[ones]
+    assert f"[{number} rules](docs/checks.md)" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_page_of_checks_has_every_severity() -> None:

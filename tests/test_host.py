@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +116,35 @@ async def test_what_a_test_provides_takes_the_place_of_what_the_service_provides
         async with farandole.open(Choreography("office", office), **places, provide={Post: given}) as app:
             await app.send(Write(id="1"))
     assert used == [fake, fake]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"services": "orders"}, r"services= takes a list of names, got something of type str"),
+        ({"broker": 5}, "broker= takes a URL or an adapter, got something of type int"),
+        (
+            {"database": ("postgresql://me:secret@db",)},
+            "database= takes a URL with {service} in it, or a URL per service, got .* tuple",
+        ),
+        ({"record": True}, "record= takes a URL or an adapter"),
+        ({"retention": "7d"}, "retention= takes a time per type of event"),
+        ({"observe": "metrics"}, "observe= takes a list of names or objects"),
+        ({"alerts": "log"}, "alerts= takes a list of names, URLs or objects"),
+        ({"world": time}, "world= takes a World, got something of type module"),
+        ({"options": {}}, r"options= takes Options\(…\)"),
+        ({"signals": print}, "signals= takes an object with the methods of Signals"),
+        ({"provide": [str]}, "provide= takes an object per type"),
+    ],
+)
+async def test_what_is_of_another_kind_is_refused_without_being_shown(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"^open: {words}") as caught:
+        async with farandole.open(choreography(), **({"broker": "memory://", "database": "sqlite://"} | given)):
+            pass
+    assert "secret" not in str(caught.value)
+
+
+async def test_a_service_alone_is_no_choreography() -> None:
+    with pytest.raises(ConfigurationError, match=r"open: expected a Choreography, got: .*orders.*Make one: Choreography\("):
+        async with farandole.open(Service("orders")):  # type: ignore[arg-type]
+            pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -81,3 +82,16 @@ def test_one_seed_is_one_story_and_another_seed_another() -> None:
 
     assert virtual.run(story(1)) == virtual.run(story(1))
     assert virtual.run(story(1))[:4] != virtual.run(story(2))[:4]
+
+
+@pytest.mark.parametrize("end", ["close", "abort"])
+async def test_for_a_connection_that_is_closed_before_anybody_answered_the_clock_does_not_wait(end: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        _, writer = await asyncio.open_connection(*silent.getsockname())
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, virtual.VirtualLoop)
+        writer.write(b"anybody there?")
+        assert writer.transport in loop._jumping.asked
+        getattr(writer.transport, end)()
+        await asyncio.sleep(0)
+        assert not loop._jumping.asked

@@ -27,7 +27,7 @@ class OwnServer:
 
     def __init__(self, folder: Path, *settings: str) -> None:
         assert PROGRAMS is not None
-        self._folder = folder
+        self.folder = folder
         self.port, epmd, distribution = (_free_port() for _ in range(3))
         self.url = f"amqp://guest:guest@127.0.0.1:{self.port}/"
         (folder / "rabbitmq.conf").write_text(
@@ -51,7 +51,7 @@ class OwnServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        with (self._folder / "output").open("ab") as output:
+        with (self.folder / "output").open("ab") as output:
             self._process = subprocess.Popen(
                 [str((PROGRAMS or Path()) / "rabbitmq-server")],
                 env=self._environment,
@@ -59,7 +59,7 @@ class OwnServer:
                 stderr=output,
                 start_new_session=True,
             )
-        self.ctl("wait", str(self._folder / "pid"), "--timeout", "60")
+        self.ctl("wait", str(self.folder / "pid"), "--timeout", "60")
 
     def kill(self) -> None:
         """As a power cut would."""
@@ -67,7 +67,7 @@ class OwnServer:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
-            (self._folder / "pid").unlink(missing_ok=True)
+            (self.folder / "pid").unlink(missing_ok=True)
 
     def stop(self) -> None:
         self.kill()

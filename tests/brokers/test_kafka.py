@@ -81,6 +81,68 @@ async def test_keys_go_to_the_partitions_that_every_other_program_would_choose_b
     await broker.close()
 
 
+async def test_nothing_goes_to_a_partition_before_it_took_its_first_message_so_that_no_server_can_skip_it() -> None:
+    topic = fresh()
+    broker = await opened()
+    assert broker._sender is not None
+    client, told = broker._sender._client, []
+
+    class Told:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(client, name)
+
+        def produce(self, topic: str, value: bytes, key: bytes, number: int, landed: Any, **more: Any) -> None:
+            def answered(error: KafkaError | None, message: Any) -> None:
+                told.append((number, "answered"))
+                landed(error, message)
+
+            told.append((number, "sent"))
+            client.produce(topic, value, key, number, answered, **more)
+
+    broker._sender._client = Told()  # type: ignore[assignment]
+    batches = [messages(topic, 20, mark=mark) for mark in "abc"]
+    answers = await asyncio.gather(*(broker.publish(batch) for batch in batches))
+    assert all(result.error is None for results in answers for result in results)
+    for number in range(3):
+        assert [what for of, what in told if of == number][:2] == ["sent", "answered"]
+    assert len(told) == 120
+    assert Counter(ids(await read(await broker.subscribe(Subscription(None, (topic,))), 60))) == Counter(
+        message.id for batch in batches for message in batch
+    )
+    await broker.close()
+
+
+async def test_a_publisher_that_closes_while_others_wait_for_the_first_message_of_a_partition_answers_all() -> None:
+    topic = fresh()
+    make_topic(topic, 1)
+    broker = await opened()
+    await broker.lag(Subscription(None, (topic,)))  # it knows the topic
+    tasks = [asyncio.create_task(broker.publish(messages(topic, 1, mark=f"{n}-"))) for n in range(20)]
+    await asyncio.sleep(0)
+    assert broker._sender is not None
+    assert broker._sender._flights
+    await broker.close()
+    assert [result.error for task in tasks for result in await task] == [None] * 20
+    assert len({record.value() for record in consume(topic, 20)}) == 20
+
+
+async def test_a_partition_that_refuses_its_first_message_holds_up_the_others_of_the_batch_and_no_other_partition() -> None:
+    topic = fresh()
+    broker = await opened()
+    sent = messages(topic, 20)
+    refused = partition_of(sent[0].key, 3)
+    await TestConformance().refuse_some(broker, sent[:1])
+    results = await broker.publish(sent)
+    for message, result in zip(sent, results, strict=True):
+        assert (result.error is not None) == (partition_of(message.key, 3) == refused)
+        assert not result.permanent
+    again = [message for message, result in zip(sent, results, strict=True) if result.error]
+    assert [result.error for result in await broker.publish(again)] == [None] * len(again)
+    found = await read(await broker.subscribe(Subscription(None, (topic,))), 20)
+    assert by_key(found) == by_key(sent)
+    await broker.close()
+
+
 async def test_a_topic_that_is_missing_is_made_only_where_that_is_allowed() -> None:
     topic = fresh()
     broker = await opened("&create=no")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from importlib.machinery import ModuleSpec
+from typing import Any
 
 import pytest
 
 from farandole.brokers import open_broker
 from farandole.brokers.kafka import read
+from farandole.brokers.kafka.admin import Admin, Topic
 from farandole.errors import ConfigurationError
 from farandole.world import World
 
@@ -70,3 +72,16 @@ def test_what_another_tool_wrote_beside_a_position_is_no_mark(text: str) -> None
     assert mark.Mark.read(text) is None
     ours = mark.Mark("clean", 3, -1, 12)
     assert mark.Mark.read(str(ours)) == ours
+
+
+def test_a_topic_that_is_forgotten_while_it_is_looked_at_stays_forgotten() -> None:
+    admin = Admin(read("kafka://127.0.0.1:9"))
+    admin.known = {"kept": Topic(1, 1000), "lost": Topic(1, 1000), "gone": Topic(1, 1000)}
+
+    def describe(names: Collection[str]) -> dict[str, Any]:
+        admin.forget("lost")  # by another thread
+        return {name: None if name == "gone" else Topic(3, 0) for name in names}
+
+    admin._describe = describe  # type: ignore[method-assign]
+    admin.refresh()
+    assert admin.known == {"kept": Topic(3, 1000)}

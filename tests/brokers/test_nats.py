@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -14,7 +13,7 @@ import nats
 import pytest
 from cloudevents.core.bindings import http
 from cloudevents.core.formats.json import JSONFormat
-from cloudevents.core.v1.event import CloudEvent
+from tests.brokers.cloudevents_samples import KEY, check_foreign, check_read, foreign, ours
 from tests.brokers.conftest import vanish_from_log
 from tests.brokers.own_server import free_port, serving
 from tests.brokers.restarts import RestartSuite
@@ -24,23 +23,10 @@ from farandole.brokers import open_broker
 from farandole.brokers.base import Broker, Subscription
 from farandole.brokers.nats import NatsBroker
 from farandole.errors import BrokerError, ConfigurationError
-from farandole.model.envelope import Message, decode
+from farandole.model.envelope import Message
 from farandole.world import World
 
 pytestmark = [pytest.mark.servers, pytest.mark.real_time]
-
-EVENT = CloudEvent(
-    {
-        "id": "e1",
-        "source": "/elsewhere",
-        "type": "shop.Done.v1",
-        "specversion": "1.0",
-        "datacontenttype": "application/json",
-        "partitionkey": "Ärger 1",
-    },
-    {"total": 12, "of": "é"},
-)
-OURS = b'{"specversion":"1.0","id":"1","source":"/s","type":"a.B.v1","datacontenttype":"application/json","data":{"a":1}}'
 
 
 @pytest.fixture
@@ -147,7 +133,8 @@ async def test_an_option_that_the_client_does_not_take_is_named() -> None:
             pass
 
 
-async def test_nobody_at_the_address_is_one_clear_error() -> None:
+async def test_nobody_at_the_address_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("farandole.brokers.nats._PATIENCE", 1.0)
     with pytest.raises(BrokerError, match=r"cannot use nats://127.0.0.1:1.*Is NATS running there") as away:
         async with opened("nats://me:secret@127.0.0.1:1"):
             pass
@@ -256,17 +243,15 @@ async def test_foreign_producers_are_heard_in_both_modes(url: str) -> None:
         other = await nats.connect(server("nats"))
         stream = await broker.stream("t")
         for write in (http.to_structured, http.to_binary):
-            sent = write(EVENT, JSONFormat())
+            sent = write(foreign(), JSONFormat())
             await other.jetstream().publish(f"{stream}.0", sent.body, headers=dict(sent.headers))
         await other.jetstream().publish(f"{stream}.0", b"anything")
         found: list[Any] = []
         while len(found) < 3:
             found += await consumer.fetch(10, 5.0)
         for delivery in found[:2]:
-            event = decode(delivery.body)
-            assert (event.id, event.source, event.type, event.partitionkey) == ("e1", "/elsewhere", "shop.Done.v1", "Ärger 1")
-            assert json.loads(bytes(event.data)) == {"total": 12, "of": "é"}
-        assert (found[1].id, found[1].key, found[1].type) == ("e1", "Ärger 1", "shop.Done.v1")
+            check_read(delivery.body)
+        assert (found[1].id, found[1].key, found[1].type) == (ours("t").id, KEY, ours("t").type)
         assert found[2].body == b"anything"
         await other.close()
 
@@ -274,11 +259,11 @@ async def test_foreign_producers_are_heard_in_both_modes(url: str) -> None:
 @pytest.mark.parametrize("mode", ["structured", "binary"])
 async def test_foreign_consumers_read_what_we_publish(url: str, mode: str) -> None:
     async with opened(f"{url}&mode={mode}") as broker:
-        await broker.publish([Message("t", "k", "1", "a.B.v1", OURS)])
+        await broker.publish([ours("t")])
         other = await nats.connect(server("nats"))
         stream = await broker.stream("t")
         subscription = await other.jetstream().pull_subscribe(f"{stream}.*", durable="foreign", stream=stream)
         (message,) = await subscription.fetch(1)
         event = http.from_http(http.HTTPMessage(headers=dict(message.headers or {}), body=message.data), JSONFormat())
-        assert (event.get_id(), event.get_source(), event.get_type(), event.get_data()) == ("1", "/s", "a.B.v1", {"a": 1})
+        check_foreign(event)
         await other.close()

@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 
 import pytest
-from tests.brokers.test_rabbitmq import place, pytestmark  # noqa: F401
+from tests.brokers.rabbitmq_place import place, pytestmark  # noqa: F401
 
 from farandole.brokers.rabbitmq.member import Member
 from farandole.testing.broker_scene import ids

@@ -10,14 +10,19 @@ from contextlib import asynccontextmanager
 import aiormq
 import pytest
 from tests.brokers.rabbitmq_server import PROGRAMS, OwnServer
+from tests.servers import asked_for
 
 from farandole.brokers import open_broker
 from farandole.brokers.base import Broker, Consumer, Subscription
 from farandole.brokers.rabbitmq import link as rabbitmq_link
+from farandole.brokers.rabbitmq import member as rabbitmq_member
 from farandole.brokers.rabbitmq import publisher as rabbitmq_publisher
+from farandole.brokers.rabbitmq.broker import RabbitBroker
+from farandole.brokers.rabbitmq.member import Member
 from farandole.brokers.rabbitmq.setup import exchange_name, queue_name
 from farandole.errors import BrokerError, ConfigurationError
 from farandole.model.envelope import Message
+from farandole.model.wire import partition_of
 from farandole.testing.broker_scene import Scene, by_key, ids
 from farandole.world import World
 
@@ -26,6 +31,7 @@ pytestmark = [
     pytest.mark.real_time,
     pytest.mark.slow,
     pytest.mark.skipif(PROGRAMS is None, reason="RabbitMQ's programs are not installed on this machine"),
+    pytest.mark.skipif(not asked_for("rabbitmq"), reason="half a minute, with the other tests of RabbitMQ: make test-servers"),
 ]
 
 
@@ -151,11 +157,11 @@ async def test_queues_that_somebody_deleted_are_made_again(server: OwnServer) ->
         await scene.read(consumer, 3)
         async with aiormq.connect(server.url) as connection:
             channel = await connection.channel()
+            await channel.exchange_delete(exchange_name(scene.topic))
+            lost = await broker.publish(scene.messages(1))
+            assert "NOT_FOUND" in str(lost[0].error)
             for number in range(3):
                 await channel.queue_delete(queue_name(scene.group, scene.topic, number))
-            await channel.exchange_delete(exchange_name(scene.topic))
-        lost = await broker.publish(scene.messages(1))
-        assert "NOT_FOUND" in str(lost[0].error)
         sent = scene.messages(30)
         await until_published(scene, broker, consumer, sent)
 
@@ -174,8 +180,10 @@ async def test_a_server_that_is_killed_and_started_again_has_what_it_confirmed(s
         settled = await scene.read(consumer, 100)
         held = await scene.read(consumer, 50, ack=False)
         await broker.lag(scene.of())  # the server has seen the acknowledgements
-        await scene.world.sleep(8)  # RabbitMQ 3.10 forgets the newest queue if it dies within seconds after it was made
+        assert isinstance(broker, RabbitBroker)
+        lost = (await broker._outward.connection()).closing
         server.kill()
+        await asyncio.wait([lost])
         with pytest.raises(BrokerError, match=r"cannot be reached|lost|closed"):
             while True:
                 await consumer.fetch(100, 1.0)
@@ -193,3 +201,59 @@ async def test_a_server_that_is_killed_and_started_again_has_what_it_confirmed(s
         again = {d.id for d in found if d.redelivered}
         assert again >= set(ids(held)) & set(ids(found))
         assert by_key([d for d in found if d.id in set(ids(more))]) == by_key(more)
+
+
+async def test_a_group_can_get_nothing_before_the_server_has_written_down_its_queues(server: OwnServer) -> None:
+    """In this file RabbitMQ finds its quorum queues again. See `_SPARE` in setup.py."""
+    (names,) = server.folder.glob("mnesia/*/quorum/*/names.dets")
+    async with place(server) as (scene, broker):
+        assert isinstance(broker, RabbitBroker)
+        await broker.begin(scene.of())
+        written = names.read_bytes()
+        assert all(queue_name(scene.group, scene.topic, number).encode() in written for number in range(3))
+    assert "farandole.spare" not in server.ctl("list_queues", "name")
+
+
+class Last(World):
+    """Its tokens come after all others in order."""
+
+    def token(self) -> str:
+        return f"z{super().token()}"
+
+
+async def test_a_queue_that_does_not_answer_holds_up_no_other_and_goes_on_when_it_does(
+    server: OwnServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, seconds in {"PATIENCE": 1.0, "_SWIFT": 0.3, "BEAT": 0.5}.items():
+        monkeypatch.setattr(rabbitmq_member, name, seconds)
+    async with place(server) as (scene, broker):
+        assert isinstance(broker, RabbitBroker)
+        await broker.begin(scene.of())
+        silent = queue_name(scene.group, scene.topic, 1)
+        server.ctl("eval", f"sys:suspend('%2F_{silent}').")
+        try:
+            first = await broker.subscribe(scene.of())
+            assert isinstance(first, Member)
+            used = await broker._inward.connection()
+            sent = scene.messages(60, keys=60)
+            others = [message for message in sent if partition_of(message.key, 3) != 1]
+            await scene.publish(broker, others)
+            assert by_key(await scene.read(first, len(others))) == by_key(others)
+            while not any(share.own for share in first._all()):
+                assert await first.fetch(1, 0.1) == []
+            assert f"partition 1 of group {scene.group!r} is silent: the queue {silent} did not answer" in caplog.text
+            assert await broker.lag(scene.of()) == 0
+            late = open_broker(f"{server.url}?partitions=3", Last())  # partition 1 is its
+            await late.open()
+            scene.opened.append(late)
+            heir = await late.subscribe(scene.of())
+            while 1 in first._taking:
+                assert await first.fetch(1, 0.1) == []
+        finally:
+            server.ctl("eval", f"sys:resume('%2F_{silent}').")
+        await scene.publish(broker, [message for message in sent if message not in others])
+        found = await scene.read(heir, len(sent) - len(others))
+        assert {delivery.partition for delivery in found} == {1}
+        assert await broker._inward.connection() is used
+        await first.close()
+        await scene.nothing(heir)

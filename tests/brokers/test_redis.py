@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -13,7 +12,7 @@ import pytest
 import redis.asyncio
 from cloudevents.core.bindings import kafka
 from cloudevents.core.formats.json import JSONFormat
-from cloudevents.core.v1.event import CloudEvent
+from tests.brokers.cloudevents_samples import KEY, check_foreign, check_read, foreign, ours
 from tests.brokers.conftest import vanish_from_log
 from tests.brokers.own_server import free_port, serving
 from tests.brokers.restarts import RestartSuite
@@ -23,23 +22,10 @@ from farandole.brokers import open_broker
 from farandole.brokers.base import Broker, Subscription
 from farandole.brokers.redis import RedisBroker
 from farandole.errors import BrokerError, ConfigurationError
-from farandole.model.envelope import Message, decode
+from farandole.model.envelope import Message
 from farandole.world import World
 
 pytestmark = [pytest.mark.servers, pytest.mark.real_time]
-
-EVENT = CloudEvent(
-    {
-        "id": "e1",
-        "source": "/elsewhere",
-        "type": "shop.Done.v1",
-        "specversion": "1.0",
-        "datacontenttype": "application/json",
-        "partitionkey": "Ärger 1",
-    },
-    {"total": 12, "of": "é"},
-)
-OURS = b'{"specversion":"1.0","id":"1","source":"/s","type":"a.B.v1","datacontenttype":"application/json","data":{"a":1}}'
 
 
 @pytest.fixture
@@ -173,16 +159,14 @@ async def test_foreign_producers_are_heard_in_both_modes(url: str) -> None:
     async with opened(url) as broker:
         client = redis.asyncio.Redis.from_url(url.partition("?")[0])
         for write in (kafka.to_structured, kafka.to_binary):
-            sent = write(EVENT, JSONFormat())
+            sent = write(foreign(), JSONFormat())
             await client.xadd(broker._stream(("t", 0)), {**sent.headers, "body": sent.value})
         await client.xadd(broker._stream(("t", 0)), {"anything": "else"})
         consumer = await broker.subscribe(Subscription("g", ("t",)))
         found = await consumer.fetch(10, 5.0)
         for delivery in found[:2]:
-            event = decode(delivery.body)
-            assert (event.id, event.source, event.type, event.partitionkey) == ("e1", "/elsewhere", "shop.Done.v1", "Ärger 1")
-            assert json.loads(bytes(event.data)) == {"total": 12, "of": "é"}
-        assert (found[1].id, found[1].key, found[1].type) == ("e1", "Ärger 1", "shop.Done.v1")
+            check_read(delivery.body)
+        assert (found[1].id, found[1].key, found[1].type) == (ours("t").id, KEY, ours("t").type)
         assert found[2].body == b""
         await client.aclose()
 
@@ -190,7 +174,7 @@ async def test_foreign_producers_are_heard_in_both_modes(url: str) -> None:
 @pytest.mark.parametrize("mode", ["structured", "binary"])
 async def test_foreign_consumers_read_what_we_publish(url: str, mode: str) -> None:
     async with opened(f"{url}&mode={mode}") as broker:
-        await broker.publish([Message("t", "k", "1", "a.B.v1", OURS)])
+        await broker.publish([ours("t")])
         client = redis.asyncio.Redis.from_url(url.partition("?")[0])
         streams = [broker._stream(("t", number)) for number in range(12)]
         (fields,) = [dict(entry[1]) for stream in streams for entry in await client.xrange(stream)]
@@ -199,5 +183,5 @@ async def test_foreign_consumers_read_what_we_publish(url: str, mode: str) -> No
         if mode == "structured":
             named = {"content-type": b"application/cloudevents+json"}  # Redis has no binding: the body is the event
         event = kafka.from_kafka(kafka.KafkaMessage(headers=named, key=None, value=body), JSONFormat())
-        assert (event.get_id(), event.get_source(), event.get_type(), event.get_data()) == ("1", "/s", "a.B.v1", {"a": 1})
+        check_foreign(event)
         await client.aclose()

@@ -168,7 +168,7 @@ def test_the_window_of_the_configuration_counts(sound: Project) -> None:
     (sound.folder / "farandole.toml").write_text('window = "2d"\n')
     code, out, _ = sound.run("check", sound.app)
     assert code == 1
-    assert "The retries of mail.thank may take 3.5 days, but the inbox of mail forgets an event after 2 days." in out
+    assert "The retries of mail.thank may take 85 h, but the inbox of mail forgets an event after 2 days." in out
 
 
 @pytest.mark.parametrize(

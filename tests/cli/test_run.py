@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -78,11 +79,15 @@ def test_what_is_sent_to_it_is_carried_out(cafe: Project) -> None:
             receipt = await app.send(module.PlaceOrder(order_id="4711", email="me@home.example"))
             return await app.outcome(receipt.correlation_id, timeout=PATIENCE)
 
-    with running(cafe) as process:
+    with running(cafe, "--log", "json") as process:
         lines_until(process.stderr, STARTED)
         assert asyncio.run(order()) == module.OrderConfirmed(order_id="4711")
         process.terminate()
         assert process.wait(PATIENCE) == 0
+        assert process.stdout is not None
+        log = [json.loads(line) for line in process.stdout]
+    assert {line.get("farandole.reaction") for line in log} == {None, "payments.charge", "orders.confirm", "email.notify"}
+    assert {line["log.logger"] for line in log} == {"farandole.events"}
 
 
 async def send(project: Project, order_id: str) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
+import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 from tests.cluster.servers_of_our_own import Servers
+from tests.counts import often
 from tests.servers import server
 from tests.system.kit import Folder, Supervised, supervised, until_settled
 
@@ -28,11 +29,11 @@ from farandole import World, host
 from farandole.errors import FarandoleError
 
 SEED = 4711
-INVOICES = 1892 if os.environ.get("FULL") else 160
+INVOICES = often(160, 1892)
 SHARES = (
-    ("orders", "returns", "inventory"),
-    ("payments", "email", "inventory", "orders"),
-    ("payments", "analytics", "warehouse"),
+    ("orders", "returns", "inventory", "loyalty"),
+    ("payments", "email", "inventory", "orders", "fraud"),
+    ("payments", "analytics", "warehouse", "loyalty"),
 )
 """Which services run in which process: some of them in two at once."""
 OPTIONS = {
@@ -116,7 +117,7 @@ class Reaper:
 
 async def _kill(keeper: Supervised) -> None:
     assert keeper.worker is not None
-    keeper.worker.process.kill()
+    keeper.worker.send_signal(signal.SIGKILL)
 
 
 @pytest.mark.servers
@@ -140,7 +141,13 @@ async def test_whoever_dies_nothing_is_lost_and_nobody_is_charged_twice(
     invoices = read_invoices(shared / "data" / "online_retail_2010_12.csv.gz")[:INVOICES]
     stock = initial_stock(invoices, "scarce", SEED)
     ledger, run = tmp_path / "gateway.db", f"t{secrets.token_hex(4)}"
-    weather = {"SHOP_LEDGER": str(ledger), "SHOP_DECLINES": "0.05", "SHOP_TIMEOUTS": "0.05", "SHOP_SEED": str(SEED)}
+    weather = {
+        "SHOP_LEDGER": str(ledger),
+        "SHOP_DECLINES": "0.05",
+        "SHOP_TIMEOUTS": "0.05",
+        "SHOP_FRAUDS": "0.05",
+        "SHOP_SEED": str(SEED),
+    }
     on_server = database == "postgres"
     async with AsyncExitStack() as stack:
         servers = await stack.enter_async_context(Servers(broker, *(["postgres"] if on_server else [])))

@@ -8,7 +8,20 @@ from typing import Any
 from hypothesis import strategies as st
 from tests.schema.schemas import schemas
 
-from farandole.graph import AllowedCycle, Branch, Effects, Graph, Message, Move, Place, Reaction, Service, Trigger, Workflow
+from farandole.graph import (
+    AllowedCycle,
+    Branch,
+    Effects,
+    Expectation,
+    Graph,
+    Message,
+    Move,
+    Place,
+    Reaction,
+    Service,
+    Trigger,
+    Workflow,
+)
 from farandole.schema import sensitive_paths
 
 TYPES = ["shop.A.v1", "shop.B.v1", "shop.B.v2", "other.C.v1", "Odd/type~1 #", "no: 1"]
@@ -53,6 +66,7 @@ TRIGGERS = st.builds(
     after=several(TYPE),
     unless=several(TYPE),
     expected=st.sampled_from([None, "n"]),
+    failing=several(TYPE),
 )
 
 
@@ -68,6 +82,7 @@ def reactions(draw: st.DrawFn, service: str, index: int) -> Reaction:
         emits=draw(several(TYPE)),
         answers=draw(several(several(TYPE, 2))),
         many=draw(several(TYPE)),
+        delayed=draw(several(TYPE)),
         exhausted=draw(st.none() | BRANCHES),
         late=draw(st.none() | BRANCHES),
         compensates=draw(st.sampled_from([None, "shop.x.y"])),
@@ -78,6 +93,7 @@ def reactions(draw: st.DrawFn, service: str, index: int) -> Reaction:
         relies_on=draw(several(TYPE)),
         formerly=draw(st.sampled_from([None, "old"])),
         horizon=draw(st.sampled_from([0.0, 93.462890625])),
+        process=draw(st.sampled_from([None, "shop.x.parcel"])),
         parks=draw(st.booleans()),
         group=draw(st.sampled_from([None, "shop.group"])),
         doc=draw(TEXT),
@@ -124,7 +140,10 @@ def graphs(draw: st.DrawFn) -> Graph:
         )
         for each in ids
     )
-    workflows = st.builds(Workflow, TEXT, PLACES, several(TYPE), several(TYPE), several(TYPE), SECONDS, TEXT)
+    expectations = st.builds(Expectation, TEXT, TYPE, several(TYPE), st.floats(0.5, 1e6))
+    workflows = st.builds(
+        Workflow, TEXT, PLACES, several(TYPE), several(TYPE), several(TYPE), SECONDS, TEXT, several(expectations, 2)
+    )
     return Graph(
         name="shop",
         services=services,

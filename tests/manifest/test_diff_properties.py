@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.manifest.choreographies import AT, editable, graphs
 from tests.manifest.graphs import graphs as contradictory
 
-from farandole.graph import Branch, Effects, Graph, Message, Move, Place, Reaction, Service, Trigger, Workflow
+from farandole.graph import Branch, Effects, Expectation, Graph, Message, Move, Place, Reaction, Service, Trigger, Workflow
 from farandole.graph.nodes import AllowedCycle
 from farandole.manifest.diff import diff
 
@@ -32,6 +32,7 @@ def other(node: Any, field: str) -> Any:
         "schema": {"type": "object", "properties": {"quite_new": {"type": "string"}}},
         "version": "9.9.9" if isinstance(node, Service) else (1, 9),
         "trigger": Trigger("count", value.receives if field == "trigger" else (), expected="expected_field"),
+        "expects": (Expectation("quite_new", "quite_new", ("newer",), 5.0),),
         "effects": Effects("idempotent", reads=("quite_new",)),
         "moves": (Move("parcel", ("here",), "there"),),
         "exhausted": None if value else Branch(("shop.Another.v1",), AT),

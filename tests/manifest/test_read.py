@@ -136,7 +136,8 @@ def written(graph: Graph, folder: Path, *services: str) -> Path:
 def test_of_one_service_alone_the_messages_that_it_needs_are_those_of_a_reader(tmp_path: Path) -> None:
     graph, _ = read_folder(written(graph_of(shop), tmp_path, "payments"))
     readers = {message.type: message.service for message in graph.messages if message.role == "reader"}
-    assert readers == {"shop.InventoryReserved.v1": "shop.payments", "shop.LinesReturned.v1": "shop.payments"}
+    assert set(readers.values()) == {"shop.payments"}
+    assert set(readers) == {"shop.OrderCleared.v1", "shop.OrderSuspected.v1", "shop.LinesReturned.v1"}
 
 
 def test_a_reader_that_was_built_with_another_schema_than_its_owners_stays_visible(tmp_path: Path) -> None:
@@ -150,7 +151,8 @@ def test_a_reader_that_was_built_with_another_schema_than_its_owners_stays_visib
     )
     written(replace(old, messages=changed), tmp_path, "returns")
     graph, _ = read_folder(tmp_path)
-    assert [message.service for message in graph.messages if message.role == "reader"] == ["shop.inventory", "shop.payments"]
+    readers = [message.service for message in graph.messages if message.role == "reader"]
+    assert readers == ["shop.inventory", "shop.loyalty", "shop.payments"]
 
 
 def test_two_documents_about_one_service_stay_two(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from tests.manifest.graphs import graphs, in_order
 
 from examples.shop import shop
+from farandole import Choreography, Event, Guard, Move, Service
 from farandole.graph import Graph
 from farandole.graph.of_code import graph_of
 from farandole.manifest import as_json, as_yaml, document_of, read_folder
@@ -28,6 +29,31 @@ def test_the_shop_is_the_same_after_it_was_written_and_read(ending: str, tmp_pat
     read, findings = read_folder(written(graph, tmp_path, ending))
     assert findings == []
     assert in_order(read) == in_order(graph)
+
+
+@pytest.mark.parametrize("team", ["\x85", "a\x85b", "a\u2028b", "\u2029", "a\nb\x85"])
+def test_what_else_may_end_a_line_is_the_same_after_it_was_written_and_read(tmp_path: Path, team: str) -> None:
+    graph = graph_of(Choreography("shop", Service("orders", team=team)))
+    read, findings = read_folder(written(graph, tmp_path))
+    assert findings == []
+    assert [service.team for service in read.services] == [team]
+
+
+def test_the_states_of_a_guard_are_the_same_after_they_were_written_and_read(tmp_path: Path) -> None:
+    class Paid(Event, key="order", of="shop.payments"):
+        order: str
+
+    orders = Service("orders")
+
+    async def order_state(event: Event) -> str | None:
+        return None
+
+    @orders.on(Paid, guard=Guard(order_state, "placed", "reserved"))
+    async def confirm(event: Paid) -> None: ...
+
+    read, findings = read_folder(written(graph_of(Choreography("shop", orders)), tmp_path))
+    assert findings == []
+    assert [node.moves for node in read.reactions] == [(Move("order", ("placed", "reserved")),)]
 
 
 def test_the_same_graph_gives_the_same_bytes() -> None:

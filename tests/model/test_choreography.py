@@ -126,14 +126,29 @@ def test_a_command_with_two_handlers_is_refused_with_both_places() -> None:
         _ = Choreography("shop", one, two).commands
 
 
-def test_a_reaction_that_emits_a_command_is_refused() -> None:
-    service = Service("one")
+def test_a_command_may_be_returned_to_its_own_service_only() -> None:
+    one, two = Service("one"), Service("two")
 
-    @service.on(Placed)
+    @one.on(Placed)
     async def handler(event: Placed) -> Place: ...
 
-    with pytest.raises(DeclarationError, match=r"one\.handler is declared to emit the command Place\. Reactions emit events"):
-        _ = Choreography("shop", service).owners
+    with pytest.raises(
+        DeclarationError, match=r"one\.handler \(.*\) returns the command Place, which one does not handle: nobody does"
+    ):
+        _ = Choreography("shop", one).owners
+
+    @two.command
+    async def place(command: Place) -> None: ...
+
+    with pytest.raises(
+        DeclarationError, match=r"which one does not handle: two\.place \(.*\) does\. Commands stay within one service"
+    ):
+        _ = Choreography("shop", one, two).owners
+
+    @one.command
+    async def place_here(command: Place) -> None: ...
+
+    assert Choreography("shop", one).owners == {}
 
 
 def test_a_reaction_that_emits_what_another_team_owns_is_refused() -> None:
@@ -189,7 +204,8 @@ def test_a_workflow_takes_one_event_or_several() -> None:
         ({"starts": ()}, "starts= takes event classes, got: "),
         ({"succeeds": (Paid, "Failed")}, "succeeds= takes event classes, got: "),
         ({"fails": None}, "fails= takes event classes, got: None"),
-        ({"within": timedelta(0)}, "expected within to be more than no time, got: "),
+        ({"within": timedelta(0)}, "expected within to be a timedelta or seconds, more than 0, got: "),
+        ({"within": "5 min"}, "expected within to be a timedelta or seconds, more than 0, got: '5 min'"),
     ],
 )
 def test_a_workflow_that_cannot_be_observed_is_refused(keywords: dict[str, Any], words: str) -> None:

@@ -72,6 +72,78 @@ async def test_many_that_are_due_share_a_transaction_and_one_that_fails_fails_al
         )
 
 
+async def test_what_waits_behind_an_event_that_was_retried_follows_it_in_the_same_transaction(world: VirtualWorld) -> None:
+    counting = Counting(policy=SOON)
+    counting.fails = {"a-0"}
+    async with scene(world, counting) as here:
+        await here.publish(*(f"a-{n}" for n in range(250)), "b-0")
+        await world.sleep(0.5)
+        counting.fails = {"a-120"}
+        await here.app.idle()
+        rest = [n for n in range(250) if n != 120]
+        assert counting.of("a") == [f"a-{n}" for n in rest]
+        shares = [count for what, count in here.heard.of("handled") if what == "local"]
+        assert sum(shares) == 249
+        assert len(shares) <= 7, "at most a hundred in each transaction, and one that fails ends it"
+        assert [failure[2] for failure in here.heard.of("failed")] == ["parked", "parked", "parked", "dead"]
+
+
+async def test_where_a_claimer_died_as_many_run_by_themselves_as_may_have_followed(world: VirtualWorld) -> None:
+    counting = Counting(policy=SOON)
+    counting.fails = {"a-0"}
+    async with scene(world, counting) as here:
+        await here.publish(*(f"a-{n}" for n in range(150)))
+        await world.sleep(0.5)
+        counting.fails = set()
+        take = here.store.take
+        with refusing(here.store, "take"):
+            await world.sleep(3)
+            [row] = await take(["payments.charge"], 1, 1.0)
+            await world.sleep(3)  # and its claimer is heard of no more
+        await here.app.idle()
+        assert row.id.endswith("a-0")
+        assert counting.of("a") == [f"a-{n}" for n in range(150)]
+        assert [count for what, count in here.heard.of("handled") if what == "local"] == [1] * 100 + [50]
+
+
+async def test_nothing_follows_a_last_run(world: VirtualWorld) -> None:
+    counting = Counting(policy=Policy(retry=Retry(attempts=2, delay=1.0, jitter=0.0)))
+    counting.fails = {"a-0"}
+    async with scene(world, counting) as here:
+        await here.publish(*(f"a-{n}" for n in range(10)))
+        await world.sleep(0.5)
+        counting.fails = set()
+        await here.app.idle()
+        assert [count for what, count in here.heard.of("handled") if what == "local"] == [1, 9]
+
+
+async def test_what_follows_and_breaks_the_transaction_is_blamed_and_nobody_else(world: VirtualWorld) -> None:
+    payments = Service("payments", tables="CREATE TABLE once (id INTEGER PRIMARY KEY); INSERT INTO once VALUES (1)", policy=SOON)
+    runs: list[tuple[int, int]] = []
+
+    @payments.on(Placed)
+    async def charge(order: Placed, db: sqlite3.Connection, context: Context) -> Paid:
+        runs.append((int(order.total), context.attempt))
+        if order.total == 0 and context.attempt == 1:
+            raise ConnectionError("away")
+        if order.total == 3:
+            db.execute("INSERT OR ROLLBACK INTO once VALUES (1)")
+        return Paid(order_id=f"{order.total}")
+
+    async with running(world, payments) as (app, broker, _):
+        await publish(broker, *(f"a-{n}" for n in range(6)))
+        await app.idle()
+        assert world.monotonic() < 20, "and nobody waited for a lease to run out"
+        [letter] = await dead_letters(app, "payments")
+        assert (letter.id, letter.attempts, letter.error) == ("/elsewhere#a-3", 3, "StoreError")
+        assert [attempt for total, attempt in runs if total == 3][-3:] == [1, 2, 3]
+        assert {attempt for total, attempt in runs if total not in {0, 3}} == {1}
+        assert len(runs) == 1 + 4 + 3 + 3 + 2, (
+            "once until it breaks, then those before it, then it alone three times, then the rest"
+        )
+        assert {event.partitionkey for event in await log_of(broker, "shop.payments")} == {*"01245"}
+
+
 class Base(DeclarativeBase):
     pass
 

@@ -214,6 +214,35 @@ async def test_what_a_vanished_consumer_may_have_begun_goes_through_the_table(wo
         assert here.heard.of("handled")[-1] == (GROUP, 1)
 
 
+async def test_what_comes_after_suspects_waits_in_the_broker_until_the_table_is_empty_and_is_handled_in_batches(
+    world: VirtualWorld,
+) -> None:
+    counting, broker = Counting(), FlakyBroker(world)
+    await broker.open()
+    await abandoned(broker, "a-0", "a-1")
+    await broker.publish([placed(f"a-{n}") for n in range(2, 203)])
+    async with scene(world, counting, broker) as here:
+        await here.app.idle()
+        assert counting.of("a") == [f"a-{n}" for n in range(203)]
+        together = [count for lane, count in here.heard.of("handled") if lane == GROUP]
+        assert together == [100, 3]  # all but the batch with the suspects
+
+
+async def test_a_suspect_that_is_to_run_again_much_later_holds_up_no_other_key(world: VirtualWorld) -> None:
+    counting, broker = Counting(policy=STUBBORN), FlakyBroker(world)
+    counting.fails = {"a-0"}
+    await broker.open()
+    await abandoned(broker, "a-0", "b-0")
+    async with scene(world, counting, broker) as here:
+        await here.publish("b-1", "a-1")
+        await world.sleep(0.5)
+        assert counting.of("b") == ["b-0", "b-1"]
+        assert counting.of("a") == []
+        counting.fails = set()
+        await here.app.idle()
+        assert counting.of("a") == ["a-0", "a-1"]
+
+
 async def test_what_cannot_be_read_among_suspects_is_a_dead_letter_all_the_same(world: VirtualWorld) -> None:
     counting, broker = Counting(), FlakyBroker(world)
     await broker.open()
@@ -270,7 +299,7 @@ async def test_an_outside_lane_fetches_no_more_than_the_table_should_take(world:
         with refusing(here.store, "take"):
             await here.publish(*(f"k{n}-{n}" for n in range(300)))
             await world.sleep(5)
-            assert await here.store.waiting(["payments.charge"]) == 108  # four for each that runs, and a batch
+            assert await here.store.waiting(["payments.charge"], 1000) == 108  # four for each that runs, and a batch
             assert {limit for _, limit in here.broker.fetched} == {100, 8}
             asked = len(here.broker.fetched)
             await world.sleep(5)
@@ -285,9 +314,9 @@ async def test_a_full_table_is_looked_at_twenty_times_a_second(world: VirtualWor
         looked: list[float] = []
         waiting = here.store.waiting
 
-        async def watched(reactions: Any) -> int:
+        async def watched(reactions: Any, most: int) -> int:
             looked.append(world.monotonic())
-            return await waiting(reactions)
+            return await waiting(reactions, most)
 
         with refusing(here.store, "take"):
             await here.publish(*(f"k{n}-{n}" for n in range(300)))

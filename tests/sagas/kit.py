@@ -15,6 +15,7 @@ from farandole.model.choreography import Choreography
 from farandole.model.envelope import Envelope, Message, encode
 from farandole.model.event import Event
 from farandole.model.service import Service
+from farandole.stores.base import InboxRow
 from farandole.testing.virtual import VirtualWorld
 
 __all__ = ["MINUTE", "Base", "Desk", "Paid", "Picked", "Placed", "Refused", "Reserved", "desk"]
@@ -61,12 +62,13 @@ class Desk:
             self._number += 1
             id = f"019a0000-0000-7000-8000-{self._number:012x}"
             ids.append(id)
+            key = str(getattr(event, type(event).__farandole__.key or ""))
             envelope = Envelope(
                 specversion="1.0", id=id, source="/shop/front", type=f"shop.{type(event).__name__}.v1", time=self.world.now(),
-                datacontenttype="application/json", correlationid=f"c-{event.order}", partitionkey=event.order, depth=self._number % 5,  # type: ignore[attr-defined]
+                datacontenttype="application/json", correlationid=f"c-{event.order}", partitionkey=key, depth=self._number % 5,  # type: ignore[attr-defined]
                 data=event,
             )  # fmt: skip
-            message = Message("shop.front", event.order, id, envelope.type, encode(envelope))  # type: ignore[attr-defined]
+            message = Message("shop.front", key, id, envelope.type, encode(envelope))  # type: ignore[attr-defined]
             for _ in range(copies):
                 await self.broker.publish([message])
         return ids
@@ -81,7 +83,11 @@ class Desk:
 
     async def dead(self) -> list[str]:
         """The reasons of its dead letters."""
-        return [row.reason or "" for row in await dead_letters(self.app, self._service)]
+        return [row.reason or "" for row in await self.letters()]
+
+    async def letters(self) -> list[InboxRow]:
+        """Its dead letters."""
+        return await dead_letters(self.app, self._service)
 
     async def fates(self, *ids: str) -> list[tuple[str, str | None]]:
         """What became of events: state and reason."""

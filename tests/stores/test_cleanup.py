@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from tests.counts import often
 
 from farandole.errors import StoreBusy
 from farandole.runtime.janitor import SOME, Janitor
@@ -23,7 +23,7 @@ from farandole.stores.postgres import inbox as postgres_inbox
 from farandole.testing.store_scene import R, at_most, bury, message, row, settle
 from farandole.testing.virtual import VirtualWorld
 
-ROWS = 1_000_000 if os.environ.get("FULL") == "1" else 5_000
+ROWS = often(5_000, 1_000_000)
 DAY = 86_400.0
 SQLITE = """
 WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})

@@ -8,7 +8,7 @@ from typing import Any
 
 from farandole.model.envelope import Message
 from farandole.stores import open_store
-from farandole.stores.postgres import inbox, outbox, sagas
+from farandole.stores.postgres import inbox, outbox, sagas, tasks
 from farandole.stores.statements import Statement
 from farandole.testing.virtual import VirtualWorld
 
@@ -18,8 +18,8 @@ VALUES = {
     "look": (), "claim": (NOW, TEXTS, TEXTS), "blocked": (TEXTS,), "queues": (TEXTS, TEXTS), "known": (TEXTS, TEXTS), "park": WAITING,
     "ingest": WAITING, "close": (NOW, 1, "done", 1, "", "", "", R, "1", "t"),
     "reopen": (NOW, 1, "parked", 1, "", "", "", R, "1", "t", 1, True), "promote": (NOW, R, "k"), "due": (NOW, TEXTS, 10),
-    "next_due": (NOW, TEXTS), "take": (NOW, "t", 1000, TEXTS, TEXTS), "claimers": (), "abandon": (NOW, "t"),
-    "extend": (NOW, 1000, TEXTS, TEXTS, TEXTS), "give_back": (NOW, TEXTS, TEXTS, TEXTS), "waiting": (NOW, TEXTS),
+    "next_due": (NOW, TEXTS), "take": (NOW, "t", 1000, TEXTS, TEXTS), "take_next": (NOW, "t", 1000, TEXTS, TEXTS), "claimers": (), "abandon": (NOW, "t"),
+    "extend": (NOW, 1000, TEXTS, TEXTS, TEXTS), "give_back": (NOW, TEXTS, TEXTS, TEXTS), "waiting": (NOW, TEXTS, 100),
     "keep_receipt": (b"", R, "1"), "receipt": (R, "1"), "purge": (NOW, 1000, 100, 0), "retry": (NOW, R, "1", False),
     "discard": (NOW, 1, "", R, "1"), "bury": (NOW, "1", "k", "t", b"", ""), "unbury": ("1",), "fates": (TEXTS,),
     "dead": (None, None, None, None, None, None, None, None, False, 100), "edit": (NOW, b"", R, "1", b"", "ada", ""),
@@ -30,20 +30,32 @@ OUTBOX = {
     "published": (NUMBERS,), "withdraw": (1,),
 }  # fmt: skip
 SAGAS = {
-    "instance": (NOW, R, "k"), "keep": (NOW, "open", None, None, "{}", 1, R, "k"), "add": (R, "k", "1", b""), "parts": (R, "k"),
-    "forget": (R, "k"), "drop": (NOW, "", R, "1"), "over": (NOW, 1000, 100),
+    "instance": (NOW, R, "k"), "keep": (NOW, "open", None, None, "{}", 1, b"{}", 1, R, "k", False), "add": (R, "k", "1", b""), "parts": (R, "k"),
+    "forget": (R, "k"), "state": (R, "1"), "drop": (NOW, "", R, "1"), "wake": (NOW, R, "1"), "over": (NOW, 1000, 100),
+    "standing": (TEXTS, TEXTS), "hasten": (NOW, "1", TEXTS),
+}  # fmt: skip
+TASKS = {
+    "open": (NOW, R, "1", "k", "c", "dead", "", ""), "close": (NOW, "ada", "", R, "1"), "finish": (NOW, "ada", "", 1),
+    "forget": (NOW, 1000, 100),
 }  # fmt: skip
 AT_A_TIME = {
     name: rf"Index Cond: .*{column} <"
-    for name, column in (("purge", "handled_at"), ("due", "due"), ("forget_edits", "at"), ("over", "since"))
+    for name, column in (
+        ("purge", "handled_at"),
+        ("due", "due"),
+        ("forget_edits", "at"),
+        ("over", "since"),
+        ("forget", "done_at"),
+    )
 }
-SMALL = {"lock", "edits"}, {"only_me", "expire", "relays", "lease", "release", "status"}
+SMALL = {"lock", "edits"}, {"only_me", "expire", "relays", "lease", "release", "status"}, {"listed"}
 
 
 def test_every_statement_is_looked_at():
     assert set(inbox.SQL.all) == set(VALUES) | SMALL[0]
     assert set(outbox.SQL.all) == set(OUTBOX) | SMALL[1]
     assert set(sagas.SQL.all) == set(SAGAS)
+    assert set(tasks.SQL.all) == set(TASKS) | SMALL[2]
 
 
 async def test_statements_go_by_index_among_a_hundred_thousand_marks(schema):
@@ -51,10 +63,12 @@ async def test_statements_go_by_index_among_a_hundred_thousand_marks(schema):
     await store.open()
     async with store.database.connection() as connection:
         await fill(connection)
-        await connection.execute("ANALYZE")
+        for (table,) in await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"):
+            await connection.execute(f'ANALYZE "{table}"')  # our own: those of other tests may be locked
         await look_at(connection, inbox.SQL.all, VALUES)
         await look_at(connection, outbox.SQL.all, OUTBOX)
-        await look_at(connection, sagas.SQL.all, SAGAS)
+        await look_at(connection, sagas.SQL.all, SAGAS, {"over": AT_A_TIME["over"]})
+        await look_at(connection, tasks.SQL.all, TASKS)
     await store.close()
 
 
@@ -84,6 +98,10 @@ async def fill(connection: Any) -> None:
     await connection.execute(
         "INSERT INTO farandole_instances (reaction, key, state, have, since) "
         "SELECT 'shop.r1', n::text, CASE WHEN n % 9 = 0 THEN 'over' ELSE 'open' END, '{}', n FROM generate_series(1, 20000) AS n"
+    )
+    await connection.execute(
+        "INSERT INTO farandole_tasks (opened_at, reaction, event, key, correlation, kind, text, reason, done_at) "
+        "SELECT n, 'shop.r1', n::text, '', '', 'dead', '', '', CASE WHEN n % 9 = 0 THEN NULL ELSE n END FROM generate_series(1, 9000) AS n"
     )
     await connection.execute(
         "INSERT INTO farandole_parts (reaction, key, id, body) SELECT 'shop.r1', n::text, n::text, '' FROM generate_series(1, 20000) AS n"

@@ -44,3 +44,4 @@ class TestInMemory(StoreSuite):
 
     test_a_death_at_any_point_leaves_all_or_nothing = None  # nothing outlives what was in memory
     test_a_death_in_an_edit_leaves_the_new_body_and_the_old_one_or_neither = None
+    test_a_death_at_any_point_leaves_the_letter_and_its_task_or_neither = None

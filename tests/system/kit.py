@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -123,15 +123,23 @@ class Worker:
         assert self.process.returncode is not None
         return self.process.returncode
 
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal, unless it has ended. Not by the process object: that would look whether it has ended, and take the exit code away
+        from who waits for it.
+        """
+        if self.process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
     async def kill(self) -> None:
         """kill -9."""
         if self.process.returncode is None:
-            self.process.kill()
+            self.send_signal(signal.SIGKILL)
             await self.ended()
 
     async def stop(self) -> None:
         """SIGTERM; it must end well."""
-        self.process.terminate()
+        self.send_signal(signal.SIGTERM)
         code = await self.ended()
         assert code == 0, "".join(self.printed)
 
@@ -239,16 +247,31 @@ class Supervised:
 
 @asynccontextmanager
 async def supervised(here: Folder, *services: str, may_fail: bool = False) -> AsyncIterator[Supervised]:
-    """Keep a process alive for as long as the `with` lasts, then stop it; `may_fail`: also when it could not start."""
-    keeper = Supervised(here, services, may_fail)
+    """Keep a process alive for as long as the `with` lasts, then stop it; `may_fail`: also when it could not start.
+
+    Where it cannot be kept alive, the block is cancelled and says why.
+    """
+    keeper, block = Supervised(here, services, may_fail), asyncio.current_task()
+    assert block is not None
+    over = told = False
+
+    def failed(_: object) -> None:
+        nonlocal told
+        if not over:
+            told = block.cancel()
+
     task = asyncio.create_task(keeper.keep_alive())
+    task.add_done_callback(failed)
     try:
         yield keeper
     finally:
+        over = True
+        if told:
+            block.uncancel()
+        if task.done():
+            await task
         task.cancel()
-        result = (await asyncio.gather(task, return_exceptions=True))[0]
-    if isinstance(result, Exception):
-        raise result
+        await asyncio.wait([task])
 
 
 async def until_settled(choreography: Choreography, broker: str, database: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -50,7 +51,7 @@ async def test_a_handler_that_runs_when_sigterm_comes_ends_and_commits(tmp_path:
         worker = await here.run(service)
         await worker.says(RUNNING)
         await worker.says("began")
-        worker.process.terminate()
+        worker.send_signal(signal.SIGTERM)
         if service == "outside":
             await worker.says("stopping (SIGTERM)")  # a local handler holds the loop until it returns
         assert here.written(service) == []

@@ -39,3 +39,22 @@ async def test_an_event_that_kills_its_process_becomes_a_dead_letter_and_the_res
     assert "notes.py:" in place
     assert 3 <= keeper.deaths <= 5, "at most once in a batch, once with others, and three times alone"
     assert attempts == 3
+
+
+@pytest.mark.real_time
+@pytest.mark.slow
+async def test_an_event_that_kills_its_process_behind_others_of_its_key_is_blamed_as_soon(tmp_path: Path) -> None:
+    """What goes before it in one transaction is not counted for it, and does not let it kill once more for each."""
+    async with folder(tmp_path) as here:
+        notes = here.module_of_notes()
+        async with host.open(notes.notes, services=(), broker=here.broker, database=here.database) as app:
+            await app.send(notes.Say(key="k", first=0, last=9))
+            await app.send(notes.Say(key="k", first=10, last=10, how="kills local"))
+            await app.send(notes.Say(key="k", first=11, last=12))
+        async with supervised(here) as keeper:
+            await until_settled(notes.notes, here.broker, here.database)
+    assert [n for _, n, _ in here.written("local")] == [*range(10), 11, 12]
+    [(id, attempts, error)] = here.rows("local", "SELECT key, attempts, error FROM farandole_inbox WHERE state = 'dead'")
+    assert (id, attempts, error) == ("k", 3, "ProcessDied")
+    assert {n for (n,) in here.rows("local", "SELECT attempts FROM farandole_inbox WHERE state = 'done'")} <= {1, 2}
+    assert 3 <= keeper.deaths <= 5, "at most once in a batch, once behind others, and three times alone"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -24,7 +25,12 @@ from farandole import World, host
 SEED = 7
 INVOICES = 240
 KILLS = 12
-SHARES = (("orders", "returns"), ("inventory", "payments"), ("payments", "email"), ("orders", "analytics", "warehouse"))
+SHARES = (
+    ("orders", "returns", "loyalty"),
+    ("inventory", "payments", "fraud"),
+    ("payments", "email", "loyalty"),
+    ("orders", "analytics", "warehouse"),
+)
 """Which services run in which process: two of them in two at once."""
 
 
@@ -34,7 +40,13 @@ async def test_processes_that_are_killed_at_random_lose_nothing_and_charge_nobod
     invoices = generate(INVOICES, SEED)
     stock = initial_stock(invoices, "scarce", SEED)
     ledger = tmp_path / "gateway.db"
-    weather = {"SHOP_LEDGER": str(ledger), "SHOP_DECLINES": "0.05", "SHOP_TIMEOUTS": "0.1", "SHOP_SEED": str(SEED)}
+    weather = {
+        "SHOP_LEDGER": str(ledger),
+        "SHOP_DECLINES": "0.05",
+        "SHOP_TIMEOUTS": "0.1",
+        "SHOP_FRAUDS": "0.1",
+        "SHOP_SEED": str(SEED),
+    }
     file = f"{tmp_path}/broker.db?synchronous=normal"
     async with AsyncExitStack() as stack:
         here = await stack.enter_async_context(
@@ -85,5 +97,5 @@ class Reaper:
         if self._outcomes in self._moments:
             victim = self._keepers[pick(0, len(self._keepers) - 1, SEED, "victim", self._outcomes)]
             if victim.worker is not None and victim.worker.process.returncode is None:
-                victim.worker.process.kill()
+                victim.worker.send_signal(signal.SIGKILL)
                 self.killed.add(victim.worker.pid)

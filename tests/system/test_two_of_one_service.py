@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ async def test_keys_are_shared_and_stay_in_order_while_a_process_joins_and_leave
                 while not all(joiner.pid in here.pids(name) for name in SERVICES):
                     upto = await say(app, notes, upto, 4)  # it joins while the work goes on
             upto = await say(app, notes, upto, 10)
-            joiner.process.terminate()
+            joiner.send_signal(signal.SIGTERM)
             upto = await say(app, notes, upto, 10)
             assert await joiner.ended() == 0, joiner.printed
             upto = await say(app, notes, upto, 6)

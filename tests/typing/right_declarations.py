@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
-from typing import Annotated, Any, Protocol, assert_type
+from enum import Enum
+from typing import Annotated, Any, Literal, Protocol, assert_type
+
+import msgspec
 
 import farandole
 from farandole import (
@@ -12,8 +15,11 @@ from farandole import (
     Command,
     Effects,
     Event,
+    Guard,
+    Later,
     Move,
     Policy,
+    Process,
     Reaction,
     Reject,
     Retry,
@@ -59,6 +65,10 @@ class CustomerMoved(Event, of="crm.customers"):
 
 class PlaceOrder(Command):
     order_id: str
+
+
+class Size(Enum):
+    SMALL = 1
 
 
 class Gateway(Protocol):
@@ -178,3 +188,88 @@ async def give_up(order: OrderPlaced) -> PaymentFailed | None: ...
 
 
 assert_type(allow_cycle(OrderPlaced, at_most=3).at_most, int)
+
+
+async def order_state(event: OrderEvent) -> str | None:
+    return event.order_id or None
+
+
+async def door_state(event: Event) -> Literal["open", "shut"]:
+    return "open"
+
+
+async def size(event: Event) -> Size | None: ...
+
+
+@orders.on(PaymentFailed, guard=Guard(door_state, "open", None, otherwise="wait"))
+async def knock(event: PaymentFailed) -> PaymentRefunded:
+    return PaymentRefunded(order_id=event.order_id)
+
+
+@orders.on(all_of(OrderPlaced, OrderShipped), guard=Guard(size, Size.SMALL), by="order_id")
+async def wrap(placed: OrderPlaced, shipped: OrderShipped) -> None: ...
+
+
+@orders.command(states=Move("order", valid=("placed",), to="cancelled"), guard=order_state, effects=Effects())
+async def cancel(command: PlaceOrder, gateway: Gateway) -> PaymentFailed:
+    return PaymentFailed(order_id=command.order_id)
+
+
+async def use_guarded() -> None:
+    assert_type(await knock(PaymentFailed(order_id="1")), PaymentRefunded)
+    assert_type(await cancel(PlaceOrder(order_id="1"), RealGateway()), PaymentFailed)
+
+
+class ReminderDue(Event, key="order_id"):
+    order_id: str
+
+
+@shipping.on(OrderPlaced)
+async def remind(event: OrderPlaced) -> Later[ReminderDue] | None:
+    assert_type(Later(ReminderDue(order_id="1"), after=timedelta(days=1)), Later[ReminderDue])
+    return Later(ReminderDue(order_id=event.order_id), after=3600)
+
+
+async def reminds() -> None:
+    assert_type(await remind(OrderPlaced(order_id="1", email="e")), Later[ReminderDue] | None)
+
+
+class Parcel(msgspec.Struct):
+    weight: int = 0
+
+
+class Weigh(Command):
+    order_id: str
+
+
+parcel = shipping.process("parcel", by="order_id", state=Parcel)
+assert_type(parcel, Process[Parcel])
+
+
+@parcel.starts(OrderPlaced)
+async def begin_parcel(event: OrderPlaced, state: Parcel, gateway: Gateway) -> Weigh | None: ...
+
+
+@parcel.on(PaymentFailed, PaymentRefunded, policy=Policy(timeout=5))
+async def either(event: PaymentFailed | PaymentRefunded, state: Parcel) -> None: ...
+
+
+@parcel.undo(PaymentRefunded, until=PaymentFailed)
+async def undo_it(event: PaymentRefunded) -> Later[ReminderDue] | None: ...
+
+
+@parcel.timeout(after=OrderPlaced, within=timedelta(hours=1), fails=True)
+async def parcel_is_slow(event: OrderPlaced) -> None: ...
+
+
+@parcel.completes(ReminderDue)
+async def parcel_done(event: ReminderDue) -> None: ...
+
+
+@parcel.upgrade
+def parcel_v2(old: Parcel) -> Parcel:
+    return old
+
+
+async def parcels(gateway: Gateway) -> None:
+    assert_type(await begin_parcel(OrderPlaced(order_id="1", email="e"), Parcel(), gateway), Weigh | None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from farandole import Command, Event, Policy, Service
+from farandole import Command, Event, Guard, Policy, Service
 
 
 class Placed(Event):
@@ -66,6 +66,36 @@ async def stop(event: Failed) -> None: ...
 async def named(event: Failed) -> None: ...
 
 
+async def state(event: Event) -> str:
+    return "open"
+
+
+def blocking(event: Event) -> str:
+    return "open"
+
+
+async def number(event: Event) -> int:
+    return 1
+
+
+Guard(blocking, "open")  # wrong: its reader is `async def`
+Guard(number, "open")  # wrong: a state is no number
+Guard(state, 5)  # wrong: nor is a valid one
+Guard(state, "open", otherwise="stop")  # wrong: no such answer to another state
+
+
+@payments.on(Failed, guard="open")  # wrong: who reads it?
+async def guarded(event: Failed) -> None: ...
+
+
+@payments.command(policy=Policy())  # wrong: a command has no such option
+async def pay(command: Place) -> None: ...
+
+
+@payments.command(guard=state)
+async def pay_in_time(command: Place) -> None: ...
+
+
 async def use() -> None:
     placed = Placed(order_id="1")
     result: Paid = await charge(placed, Gateway())  # wrong: it may be Failed as well
@@ -73,3 +103,4 @@ async def use() -> None:
     await charge(Paid(order_id="1"), Gateway())  # wrong: another event
     await charge(placed, gateway="visa")  # wrong: no gateway
     await charge(order=placed, gateway=Gateway())  # wrong: the event is given by position
+    await pay_in_time(placed)  # wrong: an event is no command

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 import farandole
-from farandole import Choreography, Command, Event, Service
+from farandole import Breaker, Choreography, Command, Event, Service
 from farandole.errors import ConfigurationError
 from farandole.web.health import serve
 
@@ -82,3 +84,29 @@ async def test_a_port_that_is_taken_or_none_is_told(tmp_path: Path):
             with pytest.raises(ConfigurationError, match="expected a port"):
                 async with serve(app, "here"):
                     pass
+
+
+@pytest.mark.real_time
+async def test_what_a_breaker_leaves_alone_is_named_and_the_process_stays_ready() -> None:
+    class Gateway:
+        def ring(self) -> None:
+            raise ConnectionError("no bell")
+
+    tower = Service("tower")
+    tower.provide(Gateway, Gateway, breaker=Breaker(failures=1, rest=60))
+
+    @tower.command
+    async def pull(command: Ring, gateway: Gateway) -> Rang:
+        gateway.ring()
+        return Rang(name=command.name)
+
+    port = free_port()
+    town = Choreography("town", tower)
+    async with farandole.open(town, broker="memory://", database="sqlite://") as app, serve(app, str(port)):
+        assert "resting" not in (await get(port, "/readyz"))[1]
+        with pytest.raises(ConnectionError):
+            await app.send(Ring(name="big"))
+        status, told = await get(port, "/readyz")
+        assert (status, told["status"]) == (200, "ready")
+        [resting] = cast(list[str], told["resting"])
+        assert re.fullmatch(r"tower: Gateway until \d\d:\d\d:\d\d UTC", resting)

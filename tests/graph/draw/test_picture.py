@@ -8,7 +8,6 @@ from tests.graph.kit import PLACE, checkout, graph, large, reaction, tp
 
 from farandole.graph import Message, short
 from farandole.graph.draw import Picture, picture_of
-from farandole.graph.draw.picture import span
 
 
 def arrows(picture: Picture, look: str) -> set[tuple[str, str]]:
@@ -87,17 +86,3 @@ def test_many_services_of_one_domain_are_drawn_by_service_and_the_busiest_stay()
     assert picture.by == "service"
     assert len(picture.nodes) == 80
     assert picture.left_out[0].startswith("120 services with fewer connections left out: name with --service")
-
-
-def test_lengths_of_time_are_said_as_people_do() -> None:
-    told = {
-        0.25: "250 ms",
-        30: "30 s",
-        93.4629: "93.5 s",
-        90: "1.5 min",
-        900: "15 min",
-        5400: "1.5 h",
-        86400: "1 day",
-        604800: "7 days",
-    }
-    assert {seconds: span(seconds) for seconds in told} == told

@@ -19,6 +19,7 @@ def test_the_failures_of_the_shop_are_those_that_a_person_would_name() -> None:
         "ChargeInDoubt",
         "InventoryReservationFailed",
         "OrderCancelled",
+        "OrderSuspected",
         "PaymentFailed",
         "PaymentVoided",
     }

@@ -11,52 +11,7 @@ from tests.runtime.kit import Paid, PaymentFailed, Place, Placed, Workflow, open
 from farandole.errors import BrokerError, DeclarationError
 from farandole.model.choreography import Choreography
 from farandole.model.service import Service
-from farandole.runtime import outcomes
-from farandole.runtime.outcomes import Outcomes
 from farandole.testing.virtual import VirtualWorld
-
-
-async def test_several_may_wait_for_one_outcome_and_later_ones_know_it(world: VirtualWorld) -> None:
-    known = Outcomes()
-    waiting = [asyncio.create_task(known.wait("x")) for _ in range(3)]
-    other = asyncio.create_task(known.wait("y"))
-    await world.sleep(0)
-    known.tell("x", "done")
-    assert await asyncio.gather(*waiting) == ["done"] * 3
-    assert await known.wait("x") == "done"
-    assert not other.done()
-    other.cancel()
-
-
-async def test_the_first_outcome_counts(world: VirtualWorld) -> None:
-    known = Outcomes()
-    known.tell("x", "first")
-    known.tell("x", "second")
-    assert await known.wait("x") == "first"
-
-
-async def test_who_stops_waiting_is_forgotten_and_the_others_are_told(world: VirtualWorld) -> None:
-    known = Outcomes()
-    one, two = (asyncio.create_task(known.wait("x")) for _ in range(2))
-    await world.sleep(0)
-    one.cancel()
-    await asyncio.gather(one, return_exceptions=True)
-    assert len(known._waiting["x"]) == 1
-    two.cancel()
-    known.tell("x", "done")  # both were told to stop, one has not yet
-    await asyncio.gather(two, return_exceptions=True)
-    assert known._waiting == {}
-
-
-async def test_the_oldest_outcomes_are_forgotten_first(world: VirtualWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outcomes, "REMEMBERED", 2)
-    known = Outcomes()
-    for name in "abc":
-        known.tell(name, name)
-    assert await known.wait("b") == "b" and await known.wait("c") == "c"
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(1):
-            await known.wait("a")
 
 
 def checkout(*, workflow: bool = True) -> Choreography:
@@ -82,8 +37,8 @@ async def test_outcomes_survive_a_broker_that_goes_away_and_messages_that_cannot
     async with opened(checkout(), world, broker=broker, signals=heard) as app:
         broker.down = True
         await world.sleep(5)
-        assert ("outcomes", "the line is cut") in heard.of("trouble")
-        assert len([t for t in heard.of("trouble") if t[0] == "outcomes"]) in range(15, 27)  # about five a second
+        assert ("record", "the line is cut") in heard.of("trouble")
+        assert len([t for t in heard.of("trouble") if t[0] == "record"]) in range(15, 27)  # about five a second
         broker.down = False
         await publish_raw(broker, b"nonsense", topic="shop.payments")
         await publish_raw(broker, b"{}", topic="shop.payments", type="shop.Paid.v1")
@@ -93,7 +48,7 @@ async def test_outcomes_survive_a_broker_that_goes_away_and_messages_that_cannot
         await publish_raw(broker, other, topic="shop.payments")
         receipt = await app.send(Place(order_id="o-1"))
         assert await app.outcome(receipt.correlation_id, timeout=60) == Paid(order_id="o-1")
-        assert len([t for t in heard.of("trouble") if t[0] == "outcomes" and "line" not in str(t[1])]) == 3
+        assert len([t for t in heard.of("trouble") if t[0] == "record" and "line" not in str(t[1])]) == 2
 
 
 async def test_an_event_without_a_correlation_ends_the_instance_of_its_own_name(world: VirtualWorld) -> None:
