@@ -8,7 +8,10 @@ from importlib import import_module
 from benchmarks.disk import folder_on_disk, medium, sync_us
 from benchmarks.report import machine
 
-NAMES = ("overhead", "chain", "latency", "failures", "checks", "postgres", "brokers", "cluster", "steady", "cleanup")
+NAMES = (
+    "overhead", "chain", "latency", "failures", "checks", "postgres", "brokers", "cluster", "steady", "cleanup", "waiting", "record", "recorded",
+    "large_record", "observe",
+)  # fmt: skip
 
 
 def main(names: list[str]) -> None:

@@ -52,21 +52,42 @@ class Hosted(Counters):
 
 @asynccontextmanager
 async def hosted(
-    choreography: farandole.Choreography, folder: Path, *, full: bool, ended: Callable[[int], None] | None = None
+    choreography: farandole.Choreography,
+    folder: Path,
+    *,
+    full: bool,
+    ended: Callable[[int], None] | None = None,
+    record: str = "none",
+    told: bool = False,
 ) -> AsyncIterator[Hosted]:
-    """Open the host on files in `folder`: the log in one, and one per service."""
+    """Open the host on files in `folder`: the log in one, and one per service.
+
+    Parameters
+    ----------
+    record:
+        Where this process records.
+    told:
+        Whether it tells what became of each event, for a record that another process fills.
+    """
     how = "" if full else "?synchronous=normal"
     places = f"sqlite:///{folder}/broker.db{how}", f"sqlite:///{folder}/{{service}}.db{how}"
-    async with hosted_at(choreography, *places, ended=ended) as counts:
+    async with hosted_at(choreography, *places, ended=ended, record=record, told=told) as counts:
         yield counts
 
 
 @asynccontextmanager
 async def hosted_at(
-    choreography: farandole.Choreography, broker: str, database: str, *, ended: Callable[[int], None] | None = None
+    choreography: farandole.Choreography,
+    broker: str,
+    database: str,
+    *,
+    ended: Callable[[int], None] | None = None,
+    record: str = "none",
+    told: bool = False,
 ) -> AsyncIterator[Hosted]:
     """Open the host on these URLs."""
     counts = Hosted(ended)
-    async with farandole.open(choreography, signals=counts, broker=broker, database=database) as app:
+    who = {"observe": [counts, "fates"]} if told else {"signals": counts}
+    async with farandole.open(choreography, broker=broker, database=database, record=record, **who) as app:  # type: ignore[arg-type]
         counts.app = app
         yield counts

@@ -24,9 +24,9 @@ SECONDS, ROUNDS, TICK = 2.0, 3, 0.01
 class Load:
     """Offers `rate` workflows per second for some seconds, and keeps how long each took. They end in the order they began."""
 
-    def __init__(self, rate: float) -> None:
+    def __init__(self, rate: float, seconds: float = SECONDS) -> None:
         self.each = max(1, round(rate * TICK))
-        self.ticks = round(SECONDS / TICK)
+        self.ticks = round(seconds / TICK)
         self.total = self.each * self.ticks
         self.taken: list[float] = []
         self._sent = 0

@@ -245,13 +245,17 @@ KINDS: dict[str, Callable[[], Choreography]] = {"raw": raw, "core text": driver_
 ON_POSTGRES: dict[str, Callable[[], Choreography]] = {"asyncpg": raw_postgres, "orm": orm}
 
 
-def starts(first: int, count: int, *, failing: float = 0.0) -> Iterator[Message]:
-    """The events that begin so many workflows, ready for the log; of them a share `failing` is declined once, evenly spread."""
+def starts(first: int, count: int, *, failing: float = 0.0, key: str | None = None) -> Iterator[Message]:
+    """The events that begin so many workflows, ready for the log; of them a share `failing` is declined once, evenly spread.
+
+    Each has its own key, or all have this one.
+    """
     for number in range(first, first + count):
         declined = int((number + 1) * failing) > int(number * failing)
         id, order = f"0198c0de-1234-7000-8000-{number:012x}", f"o-{number}"
         event = OrderPlaced(order_id=order, cents=number, declined_once=declined)
+        lane = key or order
         envelope = Wired(
-            "1.0", id, "/bench/orders", "bench.OrderPlaced.v1", datetime.now(UTC), "application/json", id, id, order, 1, event
+            "1.0", id, "/bench/orders", "bench.OrderPlaced.v1", datetime.now(UTC), "application/json", id, id, lane, 1, event
         )
-        yield Message("bench.orders", order, id, envelope.type, encode(envelope))
+        yield Message("bench.orders", lane, id, envelope.type, encode(envelope))
