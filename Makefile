@@ -11,7 +11,8 @@ DEV    := $(STAMP)-dev
 INPUTS := pyproject.toml constraints.txt scripts/venv.sh
 
 .DEFAULT_GOAL := help
-REHEARSALS := tests.rehearse.cafe:rehearsal tests.rehearse.parallel:rehearsal examples.shop.rehearsal:rehearsal
+EXAMPLES := customers_and_orders hybrid onboarding shop shop_parallel shop_payment_first wallet
+REHEARSALS := tests.rehearse.cafe:rehearsal tests.rehearse.parcels:rehearsal $(EXAMPLES:%=examples.%.rehearsal:rehearsal)
 .PHONY: help demo rehearse test test-servers lint format types check bench mutants lock clean
 
 help: ## say what can be done
@@ -25,7 +26,7 @@ $(DEV): $(INPUTS)
 	@sh scripts/venv.sh "$(PYTHON)" "$(VENV)" ".[dev]"
 	@touch $(STAMP) $@
 
-demo: $(STAMP) ## run the shop: thousands of real orders through seven services
+demo: $(STAMP) ## run the shop: thousands of real orders through nine services
 	$(BIN)/farandole demo $(ARGS)
 
 rehearse: $(DEV) ## the runtime and the shop through faulty futures
