@@ -8,13 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @contextmanager
 def serving(port: int, *command: str) -> Iterator[int]:
     """Run it until the `with` ends; it answers at this port."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 from pathlib import Path
+
+from tests.ports import free_port
 
 PROGRAMS = next((folder for folder in (Path("/usr/lib/rabbitmq/bin"), Path(shutil.which("rabbitmqctl") or "/").parent)
                  if (folder / "rabbitmq-server").exists()), None)  # fmt: skip
@@ -28,7 +29,7 @@ class OwnServer:
     def __init__(self, folder: Path, *settings: str) -> None:
         assert PROGRAMS is not None
         self.folder = folder
-        self.port, epmd, distribution = (_free_port() for _ in range(3))
+        self.port, epmd, distribution = (free_port() for _ in range(3))
         self.url = f"amqp://guest:guest@127.0.0.1:{self.port}/"
         (folder / "rabbitmq.conf").write_text(
             "\n".join([f"listeners.tcp.1 = 127.0.0.1:{self.port}", "loopback_users = none", *settings])
@@ -80,10 +81,3 @@ class OwnServer:
         done = subprocess.run(command, env=self._environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port

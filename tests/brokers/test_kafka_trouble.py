@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import pytest
 from tests.brokers.gate import Gate
@@ -14,6 +15,7 @@ from tests.brokers.kafka_server import URL, consume, fresh, messages, needs_serv
 from farandole.brokers import open_broker
 from farandole.brokers.base import Subscription
 from farandole.brokers.kafka import admin as kafka_admin
+from farandole.brokers.kafka import aside
 from farandole.errors import BrokerError
 from farandole.model.envelope import Message
 from farandole.testing.broker_scene import ids
@@ -24,42 +26,37 @@ pytestmark = [pytest.mark.servers, pytest.mark.real_time, needs_server]
 QUICK = "&message.timeout.ms=2000&session.timeout.ms=6000&reconnect.backoff.max.ms=500"
 
 
-@contextlib.asynccontextmanager
-async def gate() -> AsyncIterator[Gate]:
-    before = Gate(URL)
-    await before.open()
-    try:
-        yield before
-    finally:
-        await before.close()
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (kafka_admin, aside):
+        monkeypatch.setattr(module, "TIMEOUT", 2.0)
 
 
-async def test_a_server_that_is_not_there_is_named_and_open_works_once_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kafka_admin, "TIMEOUT", 2.0)
-    before = Gate(URL)
-    broker = open_broker(before.url.replace("//", "//user:s3cret@") + "?security.protocol=PLAINTEXT", World())
-    with pytest.raises(BrokerError, match=rf"no answer from {before.url}: .*Connection refused.*Check host, port") as caught:
+async def test_a_server_that_is_not_there_is_named_and_open_works_once_it_is(impatient: None) -> None:
+    async with Gate(URL) as before:
+        before.shut()
+        broker = open_broker(before.url.replace("//", "//user:s3cret@") + "?security.protocol=PLAINTEXT", World())
+        with pytest.raises(BrokerError, match=rf"no answer from {before.url}: .*Connection refused.*Check host, port") as caught:
+            await broker.open()
+        assert "s3cret" not in str(caught.value)
+        before.open()
         await broker.open()
-    assert "s3cret" not in str(caught.value)
-    await before.open()
-    await broker.open()
-    assert [result.error for result in await broker.publish(messages(fresh(), 3))] == [None] * 3
-    await broker.close()
-    await before.close()
+        assert [result.error for result in await broker.publish(messages(fresh(), 3))] == [None] * 3
+        await broker.close()
 
 
 async def test_what_cannot_be_published_now_may_be_tried_again_and_says_why() -> None:
     topic = fresh()
-    async with gate() as before:
+    async with Gate(URL) as before:
         broker = await opened(QUICK, before.url)
         assert [result.error for result in await broker.publish(messages(topic, 5))] == [None] * 5
-        for stop, start, why in ((before.close, before.open, "Connection refused"), (before.freeze, before.thaw, "")):
-            await stop()
+        for stop, start, why in ((before.shut, before.open, "Connection refused"), (before.freeze, before.thaw, "")):
+            stop()
             results = await broker.publish(messages(topic, 5, mark="lost"))
             assert not any(result.permanent for result in results)
             assert all(result.error and f"{before.url} gave no answer for 2 s" in result.error for result in results)
             assert why in (results[0].error or "")
-            await start()
+            start()
             assert [result.error for result in await broker.publish(messages(topic, 5, mark="again"))] == [None] * 5
         await broker.close()
 
@@ -67,19 +64,19 @@ async def test_what_cannot_be_published_now_may_be_tried_again_and_says_why() ->
 async def test_consumers_and_their_acknowledgements_come_back_by_themselves() -> None:
     topic = fresh()
     of = Subscription(fresh("g"), (topic,))
-    async with gate() as before:
+    async with Gate(URL) as before:
         broker = await opened(QUICK, before.url)
         direct = await opened()
         consumer, listener = await broker.subscribe(of), await broker.subscribe(Subscription(None, (topic,)))
         await direct.publish(messages(topic, 20))
         held = await read(consumer, 20, ack=False)
-        await before.close()
+        before.shut()
         with pytest.raises(BrokerError, match=rf"no answer from {before.url}"):
             while True:
                 assert not await consumer.fetch(100, 5.0)
         with pytest.raises(BrokerError, match=before.url):
             await consumer.ack(held)
-        await before.open()
+        before.open()
         await direct.publish(messages(topic, 20, mark="later"))
         found, until = Counter[str](), set(ids(messages(topic, 20, mark="later")))
         while not until <= found.keys():
@@ -102,20 +99,70 @@ async def test_consumers_and_their_acknowledgements_come_back_by_themselves() ->
 
 async def test_closing_while_the_server_is_away_ends() -> None:
     topic = fresh()
-    async with gate() as before:
+    async with Gate(URL) as before:
         broker = await opened(QUICK, before.url)
         await broker.publish(messages(topic, 5))
         consumer = await broker.subscribe(Subscription(fresh("g"), (topic,)))
         await read(consumer, 5, ack=False)
-        await before.close()
+        before.shut()
         async with asyncio.timeout(30):
             await broker.close()
+
+
+async def test_closing_ends_also_when_the_server_went_away_during_the_last_commit(impatient: None) -> None:
+    """The client would try that commit again for ever."""
+    topic = fresh()
+    of = Subscription(fresh("g"), (topic,))
+    async with Gate(URL) as before:
+        broker = await opened(QUICK, before.url)
+        await broker.publish(messages(topic, 5))
+        consumer = await broker.subscribe(of)
+        await read(consumer, 5, ack=False)
+        before.freeze()
+        closing = asyncio.create_task(broker.close())
+        await before.held_commit.wait()
+        before.shut()
+        async with asyncio.timeout(30):
+            await closing
+    for thread in threading.enumerate():
+        if "kafka-consume" in thread.name:  # a process that ends waits for it
+            thread.join(30)
+            assert not thread.is_alive()
+    direct = await opened()
+    assert Counter(ids(await read(await direct.subscribe(of), 5))) == Counter(ids(messages(topic, 5)))
+    await direct.close()
+
+
+async def test_an_acknowledgement_whose_connection_was_cut_is_an_error_and_it_goes_on_when_the_server_is_back(
+    impatient: None,
+) -> None:
+    topic = fresh()
+    of = Subscription(fresh("g"), (topic,))
+    async with Gate(URL) as before:
+        broker = await opened(QUICK, before.url)
+        direct = await opened()
+        sent = messages(topic, 20)
+        await direct.publish(sent)
+        consumer = await broker.subscribe(of)
+        held = await read(consumer, 10, ack=False)
+        before.freeze()
+        acknowledging = asyncio.create_task(consumer.ack(held))
+        await before.held_commit.wait()
+        before.shut()
+        before.thaw()
+        with pytest.raises(BrokerError, match="an acknowledgement got no answer for 2 s"):
+            await acknowledging
+        before.open()
+        while await direct.lag(of):
+            with contextlib.suppress(BrokerError):
+                await consumer.ack(await consumer.fetch(100, 1.0))
+        await asyncio.gather(broker.close(), direct.close())
 
 
 async def test_order_per_key_survives_a_server_that_comes_and_goes(record_property: Callable[[str, object], None]) -> None:
     """As a relay does: what failed is published again, and nothing of its key before it."""
     topic, keys = fresh(), 5
-    async with gate() as before:
+    async with Gate(URL) as before:
         broker = await opened("&message.timeout.ms=700&reconnect.backoff.max.ms=100", before.url)
         await broker.publish([Message(topic, "k0", "first", "T", b"")])
         waiting: list[Message] = []
@@ -124,13 +171,13 @@ async def test_order_per_key_survives_a_server_that_comes_and_goes(record_proper
         async def disturb() -> None:
             while True:
                 await asyncio.sleep(0.15)
-                await before.freeze()
+                before.freeze()
                 await asyncio.sleep(1.0)
-                await before.thaw()
+                before.thaw()
                 await asyncio.sleep(0.1)
-                await before.close()
+                before.shut()
                 await asyncio.sleep(0.5)
-                await before.open()
+                before.open()
 
         disturbing = asyncio.create_task(disturb())
         while waiting or failed_windows < 8:

@@ -15,8 +15,9 @@ from cloudevents.core.bindings import http
 from cloudevents.core.formats.json import JSONFormat
 from tests.brokers.cloudevents_samples import KEY, check_foreign, check_read, foreign, ours
 from tests.brokers.conftest import vanish_from_log
-from tests.brokers.own_server import free_port, serving
+from tests.brokers.own_server import serving
 from tests.brokers.restarts import RestartSuite
+from tests.ports import free_port
 from tests.servers import server
 
 from farandole.brokers import open_broker

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from tests.brokers.rabbitmq_place import URL, place, pytestmark  # noqa: F401
-from tests.brokers.tcp_proxy import Proxy
+from tests.wire import End, Wire
 
 from farandole.brokers import open_broker
 from farandole.brokers.base import Consumer, Delivery
@@ -20,14 +20,33 @@ from farandole.errors import BrokerError
 from farandole.testing.broker_scene import Scene, by_key, ids
 
 
+class Proxy(Wire):
+    """Before RabbitMQ; breaks after so many bytes towards it."""
+
+    def __init__(self) -> None:
+        parts = urlsplit(URL)
+        super().__init__(lambda: asyncio.open_connection(parts.hostname, parts.port or 5672))
+        self.carried = 0  # bytes towards the server
+        self.cut_after: int | None = None  # of these; then everything is cut
+
+    async def join(self, client: End, server: End) -> None:
+        await asyncio.gather(self._count(client, server), self.carry(server, client))
+
+    async def _count(self, client: End, server: End) -> None:
+        async for data in client.pieces():
+            if self.cut_after is not None and self.carried + len(data) > self.cut_after:
+                await server.send(data[: self.cut_after - self.carried])
+                self.cut_after = None
+                self.cut()
+                return
+            self.carried += len(data)
+            await server.send(data)
+        server.writer.close()
+
+
 def through(proxy: Proxy, options: str = "") -> str:
     parts = urlsplit(URL)
     return f"{parts.scheme}://{parts.username}:{parts.password}@127.0.0.1:{proxy.port}{parts.path or '/'}{options}"
-
-
-def proxied() -> Proxy:
-    parts = urlsplit(URL)
-    return Proxy(parts.hostname or "", parts.port or 5672)
 
 
 async def joined(scene: Scene, url: str) -> tuple[RabbitBroker, Consumer]:
@@ -48,7 +67,7 @@ async def noticed(end: Callable[[], None], consumer: Consumer) -> None:
 
 
 async def test_a_consumer_goes_on_after_its_connection_was_lost_and_a_late_ack_changes_nothing() -> None:
-    async with place() as (scene, broker), proxied() as proxy:
+    async with place() as (scene, broker), Proxy() as proxy:
         _, consumer = await joined(scene, through(proxy))
         sent = scene.messages(100)
         await scene.publish(broker, sent)
@@ -67,7 +86,7 @@ async def test_a_consumer_goes_on_after_its_connection_was_lost_and_a_late_ack_c
 
 
 async def test_a_waiting_fetch_survives_a_lost_connection() -> None:
-    async with place() as (scene, broker), proxied() as proxy:
+    async with place() as (scene, broker), Proxy() as proxy:
         _, consumer = await joined(scene, through(proxy))
         waiting = asyncio.create_task(consumer.fetch(10, 30.0))
         await scene.world.sleep(0.1)
@@ -77,11 +96,11 @@ async def test_a_waiting_fetch_survives_a_lost_connection() -> None:
 
 
 async def test_while_the_server_is_away_everything_raises_and_later_everything_goes_on() -> None:
-    async with place() as (scene, _), proxied() as proxy:
+    async with place() as (scene, _), Proxy() as proxy:
         away, consumer = await joined(scene, through(proxy))
         first, second = scene.messages(10), scene.messages(10)
         await scene.publish(away, first)
-        await noticed(proxy.close, consumer)
+        await noticed(proxy.shut, consumer)
         for use in (
             lambda: consumer.fetch(10, 5.0),
             lambda: away.publish(second),
@@ -90,14 +109,14 @@ async def test_while_the_server_is_away_everything_raises_and_later_everything_g
         ):
             with pytest.raises(BrokerError, match=rf"127\.0\.0\.1:{proxy.port} .*cannot be reached.*Is RabbitMQ running there"):
                 await use()
-        await proxy.open()
+        proxy.open()
         await scene.publish(away, second)
         assert Counter(ids(await scene.read(consumer, 20))) == Counter(ids(first) + ids(second))
         await scene.nothing(consumer)
 
 
 async def test_a_connection_lost_while_publishing_is_told_per_message_and_order_is_kept() -> None:
-    async with place() as (scene, broker), proxied() as proxy:
+    async with place() as (scene, broker), Proxy() as proxy:
         consumer = await broker.subscribe(scene.of())
         publisher = open_broker(through(proxy), scene.world)
         await publisher.open()
@@ -123,7 +142,7 @@ async def test_a_connection_lost_while_publishing_is_told_per_message_and_order_
 
 async def test_order_survives_members_whose_connections_are_lost() -> None:
     """The prefetched backlog goes from hand to hand, cut off at any moment; what is new comes in order."""
-    async with place() as (scene, broker), proxied() as one, proxied() as two:
+    async with place() as (scene, broker), Proxy() as one, Proxy() as two:
         sent = scene.messages(4000, keys=40)
         await (await broker.subscribe(scene.of())).close()
         await scene.publish(broker, sent)
@@ -160,7 +179,7 @@ async def test_order_survives_members_whose_connections_are_lost() -> None:
 
 
 async def test_a_member_that_vanishes_is_noticed_and_what_it_had_goes_to_others() -> None:
-    async with place() as (scene, broker), proxied() as proxy:
+    async with place() as (scene, broker), Proxy() as proxy:
         _, victim = await joined(scene, through(proxy))
         heir = await broker.subscribe(scene.of())
         sent = scene.messages(60, keys=60)
@@ -172,14 +191,14 @@ async def test_a_member_that_vanishes_is_noticed_and_what_it_had_goes_to_others(
         held = await scene.read(victim, 60 - len(mine), ack=False)
         assert held
         assert mine
-        proxy.close()
+        proxy.shut()
         again = await scene.read(heir, len(held))
         assert Counter(ids(again)) == Counter(ids(held))
         assert all(d.redelivered for d in again)
 
 
 async def test_a_listener_may_give_back_what_it_has_and_goes_on_after_a_loss() -> None:
-    async with place() as (scene, broker), proxied() as proxy:
+    async with place() as (scene, broker), Proxy() as proxy:
         away, _ = await joined(scene, through(proxy))
         listener = await away.subscribe(scene.of(group=None))
         first, second = scene.messages(500), scene.messages(10)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import sys
 
 import pytest
+from tests.ports import free_port
 
 from farandole.brokers import open_broker
 from farandole.brokers.base import Subscription
@@ -65,9 +65,7 @@ def test_without_the_library_the_line_to_type_is_named(monkeypatch: pytest.Monke
 
 @pytest.mark.real_time
 async def test_a_server_that_is_not_there_is_named() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     broker = open_broker(f"amqp://me:s3cret@127.0.0.1:{port}/", World())
     with pytest.raises(BrokerError, match=rf"127\.0\.0\.1:{port} .*cannot be reached: .*Is RabbitMQ running there") as caught:
         await broker.open()

@@ -21,6 +21,7 @@ import httpx
 import pytest
 import uvicorn
 from tests.browser import browser
+from tests.ports import free_port
 from tests.servers import server
 
 from examples.shop.gateway import Gateway, Weather
@@ -97,8 +98,7 @@ class Restarted:
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Restarted]:
     folder, root = tmp_path_factory.mktemp("quick"), Path(__file__).parents[2]
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "examples.web", "--port", str(port), "--declines", "0", "--delay", "0"]
     environment = {**os.environ, "PYTHONPATH": f"{root}:{root / 'src'}"}
     running = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.servers import postgres_url
-from tests.stores.wire import Wire
+from tests.stores.postgres_wire import PostgresWire, at_port
 
 from farandole.errors import ConfigurationError, StoreBusy, StoreError
 from farandole.stores import open_store
@@ -32,14 +32,9 @@ async def opened(url: str, **options: Any) -> AsyncIterator[Any]:
 
 
 @asynccontextmanager
-async def wired(schema: str) -> AsyncIterator[tuple[Any, Wire]]:
-    wire = Wire(schema)
-    await wire.open()
-    try:
-        async with opened(wire.url) as store:
-            yield store, wire
-    finally:
-        await wire.close()
+async def wired(schema: str) -> AsyncIterator[tuple[Any, PostgresWire]]:
+    async with PostgresWire(schema) as wire, opened(wire.url) as store:
+        yield store, wire
 
 
 async def step(store: Any) -> None:
@@ -81,13 +76,13 @@ async def test_a_connection_that_is_cut_in_a_reaction_is_not_the_reactions_fault
 
 async def test_a_database_that_was_down_is_used_again_without_a_restart(schema):
     async with wired(schema) as (store, wire):
-        await wire.close()
+        wire.shut()
         for _ in range(3):
             with raises(StoreBusy, saying="is away"):
                 await step(store)
             with raises(StoreBusy, saying="is away"):
                 await store.status()
-        await wire.open()
+        wire.open()
         await step(store)
         assert (await store.status()).outbox == 1
 
@@ -145,9 +140,7 @@ async def test_when_all_connections_are_taken_the_remedy_is_named(schema):
 
 def changed(url: str, **parts: Any) -> str:
     """The URL with another user, password, port or database."""
-    wire = Wire(url)
-    wire.port = parts.get("port", 0)
-    return wire.url.replace("postgres@", parts.get("login", "postgres@"))
+    return at_port(url, parts.get("port", 0)).replace("postgres@", parts.get("login", "postgres@"))
 
 
 async def test_nobody_at_the_address_is_one_clear_error():

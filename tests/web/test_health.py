@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from tests.ports import free_port
 
 import farandole
 from farandole import Breaker, Choreography, Command, Event, Service
@@ -38,13 +39,6 @@ async def hear(rang: Rang) -> None: ...
 
 
 town = Choreography("town", bells, ears)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def get(port: int, path: str) -> tuple[int, dict[str, object]]:

@@ -1,5 +1,5 @@
 """What blocks in consuming from Kafka: one member of a group, or a listener. All of it runs in the consumer's own thread, one call
-after the other, so nothing here needs a lock. The client calls `_assigned`, `_revoked` and `_lost` from within its `poll`.
+after the other, so nothing here needs a lock; only what may never return has another (`Aside`). The client calls `_assigned`, `_revoked` and `_lost` from within its `poll`.
 
 A member's heartbeats come from a thread of the client's, but a group that wants to share anew waits until each member polls. So
 polling goes on (`tick`) while nobody fetches; what it happens to read waits in `_ahead`. While messages are in hand it waits for
@@ -18,6 +18,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from farandole.brokers.base import Delivery, Subscription
 from farandole.brokers.kafka import Settings
 from farandole.brokers.kafka.admin import Admin, Key, words
+from farandole.brokers.kafka.aside import Aside
 from farandole.brokers.kafka.mark import SUSPECTS, Mark, begin
 from farandole.brokers.kafka.message import unpack
 from farandole.brokers.lane import Lane, by_lane
@@ -88,19 +89,21 @@ class Member:
         self._ahead: list[Message] = []
         self._paused = False
         self._epoch = 0  # counts the changes of our share
+        self._new_share = False  # and nobody can see yet that it is ours
         self._trouble: BaseException | None = None  # what went wrong inside a callback, or what the client told
         self._broken = False  # and a new client is needed
         self._down = self._last = ""  # no server answers, and why
         group = {"group.id": self._group or "farandole-listener"}
         self._config = {**_SETTINGS, **settings.client, **_FIXED, **group, "error_cb": self._note}
         self._client = self._begin()
+        self._aside = Aside(self._client)
 
     # joining and leaving
 
     def join(self) -> bool:
         """Wait a little for our share; gives whether we have it."""
         if not self.assigned:
-            self._keep(self._client.poll(SLICE))
+            self._keep(self._poll(SLICE))
             self._raise()
         return self.assigned
 
@@ -112,7 +115,7 @@ class Member:
             pass  # the next owner finds it open: it suspects more than it must
         finally:
             self._drop()
-            self._client.close()
+            self._aside.close()
 
     def look(self) -> None:
         """A listener takes new partitions of its topics; a group's members get them from the group."""
@@ -189,7 +192,7 @@ class Member:
         if len(self._ahead) >= AHEAD and not self._paused:
             self._client.pause(self._client.assignment())
             self._paused = True
-        self._keep(self._client.poll(0))
+        self._keep(self._poll(0))
         return True
 
     def _next(self, limit: int, wait: float) -> list[Message]:
@@ -200,12 +203,30 @@ class Member:
         if self._paused:
             self._client.resume(self._client.assignment())
             self._paused = False
-        first = self._client.poll(wait)
+        first = self._poll(wait)
         if first is None:
             return []
         epoch = self._epoch
         rest = self._client.consume(limit - 1, 0) if limit > 1 else []
+        if not self._claim():
+            return []
         return [first, *rest] if epoch == self._epoch else rest  # else the first comes again, to whom it belongs now
+
+    def _poll(self, wait: float) -> Message | None:
+        message = self._client.poll(wait)
+        return message if self._claim() else None
+
+    def _claim(self) -> bool:
+        """Say of a new share that it is ours, before anything of it is handed out: so our death will be seen. Gives whether that worked."""
+        if self._new_share:
+            self._new_share = False
+            try:
+                self._write("open", self.lanes)
+                self.assigned = True
+            except KafkaException as error:
+                self._trouble, self._broken = error, True
+                return False
+        return True
 
     def _keep(self, message: Message | None) -> None:
         if message is not None:
@@ -254,7 +275,7 @@ class Member:
             self._unwritten.clear()
             return
         try:
-            stored = self._client.commit(offsets=[self._place_of(key, state) for key in keys], asynchronous=False)
+            stored = self._aside.commit([self._place_of(key, state) for key in keys])
             refused = [place.error for place in stored if place.error is not None]
         except KafkaException as error:
             refused = [error.args[0]]
@@ -279,28 +300,29 @@ class Member:
             self._drop()
             self.lanes = {key: lane for key, (lane, _) in begun.items()}
             self._born = {key: born for key, (_, born) in begun.items()}
-            self._write("open", self.lanes)  # before anything is handed out: so our death will be seen
-            self.assigned = True
+            self._new_share = True
         except (KafkaException, BrokerError) as error:
             self._trouble, self._broken = error, True
 
     def _revoked(self, client: Consumer, partitions: list[TopicPartition]) -> None:
+        places = [self._place_of(key, "clean") for key in self.lanes]
         try:
-            self._write("clean", self.lanes)
+            if places:  # nobody waits for an answer, but it goes out before the group hears that these are free
+                client.commit(offsets=places, asynchronous=True)
         except KafkaException:
             pass  # as in `leave`
         finally:
-            self._drop()
-            client.unassign()
+            self._lost(client, partitions)
 
     def _lost(self, client: Consumer, partitions: list[TopicPartition]) -> None:
-        self._drop()
+        if client is self._client:  # not one that was left behind
+            self._drop()
         client.unassign()
 
     def _drop(self) -> None:
         """Nothing is ours. What is in hand is forgotten: it comes again, to whoever gets it."""
         self._epoch += 1
-        self.lanes, self._born, self._ahead, self._paused = {}, {}, [], False
+        self.lanes, self._born, self._ahead, self._paused, self._new_share = {}, {}, [], False, False
         self._unwritten.clear()
 
     def _note(self, error: KafkaError) -> None:
@@ -325,9 +347,10 @@ class Member:
         """Leave, and join again; a listener goes on behind what it settled."""
         kept = {key: Lane(lane.position) for key, lane in self.lanes.items()} if self._group is None else {}
         self._drop()
-        self._client.close()
+        self._aside.close()
         self.assigned = self._broken = False
         self._client = self._begin()
+        self._aside = Aside(self._client)
         if kept:
             self.lanes = kept
             self._client.assign([TopicPartition(*key, lane.position + 1) for key, lane in kept.items()])
