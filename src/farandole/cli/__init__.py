@@ -103,7 +103,13 @@ def _run_command(name: str, tokens: list[str]) -> int:
     file = name.replace("-", "_")
     module = import_module(f"farandole.cli.{file}")
     plain = cyclopts.Parameter(negative=(), show_default=False)  # no --no-json, no "[default: False]"
-    app = cyclopts.App(name=f"farandole {name}", version_flags=(), default_parameter=plain, suppress_keyboard_interrupt=False)
+    app = cyclopts.App(
+        name=f"farandole {name}",
+        version_flags=(),
+        default_parameter=plain,
+        suppress_keyboard_interrupt=False,
+        help_format="plaintext",
+    )
     if hasattr(module, "COMMANDS"):  # it has commands of its own
         for word, function in module.COMMANDS.items():
             app.command(function, name=word)

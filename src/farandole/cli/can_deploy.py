@@ -40,8 +40,7 @@ def can_deploy(
     to
         The environment (production).
     manifest
-        What the service says: a file or folder of manifests, or module:variable. Default: what was recorded of that version, or else what the
-        configured app says.
+        What the service says: a file or folder of manifests, or module:variable. Default: what was recorded of that version, else the configured app.
     registry
         The folder with what is deployed where (registry).
     git

@@ -30,8 +30,7 @@ def deployed(
     env
         Where it is deployed, such as production.
     manifest
-        What it says: a file or folder of manifests, or module:variable. Default: what was recorded of that version, or else what the configured app
-        says.
+        What it says: a file or folder of manifests, or module:variable. Default: what was recorded of that version, else the configured app.
     registry
         The folder with what is deployed where (registry).
     commit
