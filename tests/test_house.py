@@ -20,7 +20,7 @@ PACKAGE = SRC / "farandole"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
-BASE = {"errors", "world", "process", "bell", "version", "words"}
+BASE = {"errors", "world", "process", "bell", "sockets", "version", "words"}
 CONTRACTS = {"brokers.base", "stores.base", "stores.measures", "stores.record"}
 PURE = BASE | {"model", "schema"}
 RUNTIME = PURE | CONTRACTS | {"runtime"}
@@ -33,6 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "process": set(),
     "version": set(),
     "bell": set(),
+    "sockets": set(),
     "words": set(),
     "drawing": {"drawing"},
     "model": {"errors", "model"},
@@ -78,6 +79,7 @@ NO_DRIVERS = {
     "errors",
     "world",
     "process",
+    "sockets",
     "words",
 }
 """Parts that run without SQLAlchemy or any database driver."""

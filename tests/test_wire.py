@@ -71,6 +71,18 @@ async def test_where_it_is_shut_nobody_listens_until_it_is_open_again():
         writer.close()
 
 
+async def test_what_comes_while_it_is_frozen_passes_once_it_is_not():
+    async with wired() as wire:
+        reader, writer = await called(wire)
+        wire.freeze()
+        writer.write(b"later")
+        coming = asyncio.create_task(reader.readexactly(5))
+        assert not (await asyncio.wait([coming], timeout=0.05))[0]
+        wire.thaw()
+        assert await coming == b"later"
+        writer.close()
+
+
 async def nowhere() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     raise ConnectionRefusedError
 

@@ -1,4 +1,4 @@
-"""A way to a server that can be cut and shut, at a moment of the test's choice."""
+"""A way to a server that can be cut, shut and frozen, at a moment of the test's choice."""
 
 from __future__ import annotations
 
@@ -14,14 +14,6 @@ class End(NamedTuple):
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
-
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """What comes from there, until the connection is over, however it ended."""
-        try:
-            while data := await self.reader.read(65536):
-                yield data
-        except OSError:
-            return
 
     async def send(self, data: bytes) -> None:
         """Where nobody is there any more, nothing."""
@@ -51,6 +43,8 @@ class Wire:
         self._listening = False
         self._visits: set[asyncio.Task[None]] = set()
         self._ends: set[End] = set()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
 
     def open(self) -> None:
         """Let connections through (again)."""
@@ -68,6 +62,14 @@ class Wire:
         self._listen_no_more()
         self._place = _bound(self.port)
 
+    def freeze(self) -> None:
+        """Connections stay, new ones are taken, and nothing passes: as before a server that hangs."""
+        self._flowing.clear()
+
+    def thaw(self) -> None:
+        """Let pass what waited."""
+        self._flowing.set()
+
     async def __aenter__(self) -> Self:
         self.open()
         return self
@@ -82,9 +84,18 @@ class Wire:
         await asyncio.gather(self.carry(client, server), self.carry(server, client))
 
     async def carry(self, source: End, sink: End) -> None:
-        async for data in source.pieces():
+        async for data in self.pieces(source):
             await sink.send(data)
         sink.writer.close()
+
+    async def pieces(self, source: End) -> AsyncIterator[bytes]:
+        """What comes from there, as it may pass, until the connection is over, however it ended."""
+        try:
+            while data := await source.reader.read(65536):
+                await self._flowing.wait()
+                yield data
+        except OSError:
+            return
 
     def _accept(self) -> None:
         try:

@@ -24,17 +24,8 @@ class Gate(Wire):
         self._host, _, port = server.partition("://")[2].partition("?")[0].partition(":")
         self._target = int(port)
         super().__init__(lambda: asyncio.open_connection(self._host, self._target))
-        self._flowing = asyncio.Event()
-        self._flowing.set()
         self.held_commit = asyncio.Event()  # a client sent one while it was frozen
         self.url = f"kafka://{self._host}:{self.port}"
-
-    def freeze(self) -> None:
-        """Connections stay, and nothing passes."""
-        self._flowing.clear()
-
-    def thaw(self) -> None:
-        self._flowing.set()
 
     async def join(self, client: End, server: End) -> None:
         named, renamed = (self._host.encode() + port.to_bytes(4, "big") for port in (self._target, self.port))

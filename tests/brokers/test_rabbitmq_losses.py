@@ -33,7 +33,7 @@ class Proxy(Wire):
         await asyncio.gather(self._count(client, server), self.carry(server, client))
 
     async def _count(self, client: End, server: End) -> None:
-        async for data in client.pieces():
+        async for data in self.pieces(client):
             if self.cut_after is not None and self.carried + len(data) > self.cut_after:
                 await server.send(data[: self.cut_after - self.carried])
                 self.cut_after = None

@@ -41,7 +41,7 @@ class PostgresWire(Wire):
         await asyncio.gather(self._ask(client, server, said), self._answer(server, client, said))
 
     async def _ask(self, client: End, server: End, said: asyncio.Event) -> None:
-        async for data in client.pieces():
+        async for data in self.pieces(client):
             if self.cut_at is not None and self.cut_at in data:
                 self.cut_at = None
                 said.set()
@@ -52,7 +52,7 @@ class PostgresWire(Wire):
         server.writer.close()
 
     async def _answer(self, server: End, client: End, said: asyncio.Event) -> None:
-        async for data in server.pieces():
+        async for data in self.pieces(server):
             if said.is_set():
                 self.cut()
                 return

@@ -87,6 +87,24 @@ async def test_a_database_that_was_down_is_used_again_without_a_restart(schema):
         assert (await store.status()).outbox == 1
 
 
+@pytest.mark.real_time  # a virtual clock stands while a real server is waited for
+async def test_a_server_that_takes_connections_and_says_nothing_is_away_and_no_busy_pool_is_blamed(schema, monkeypatch):
+    monkeypatch.setattr(module, "PATIENCE", 0.5)
+    async with wired(schema) as (store, wire):
+        wire.freeze()
+        wire.cut()
+        with raises(StoreBusy, saying="is away: no answer to a new connection for 0.5 s"):
+            while True:  # the first finds its connection cut
+                try:
+                    await step(store)
+                except StoreBusy as error:
+                    if not error.waited:
+                        continue
+                    raise
+        wire.thaw()
+        await step(store)
+
+
 async def test_a_deadlock_is_told_as_one_and_its_loser_wrote_nothing(schema):
     async with opened(schema) as store:
         async with store.begin() as transaction:

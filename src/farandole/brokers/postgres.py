@@ -21,6 +21,7 @@ from farandole.brokers.shared import Key, LogBroker, LogConsumer, Mark, end
 from farandole.errors import BrokerError, ConfigurationError, NewerDatabase
 from farandole.model.envelope import Message
 from farandole.model.wire import partition_of
+from farandole.sockets import notice_silence
 from farandole.world import World
 
 __all__ = ["PostgresBroker", "connect"]
@@ -30,6 +31,8 @@ _LARGEST = 64 * 1024 * 1024
 _SCHEMA = 1
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$-]{0,62}")
 _ONE_AT_A_TIME = 0x666172616E646F6D
+PATIENCE = 15.0
+"""Seconds that a statement may take; all of them are short."""
 SOME = 1000
 """How many old messages of a partition are deleted at a time."""
 EVERY = 60.0
@@ -101,7 +104,9 @@ class PostgresBroker(LogBroker):
         path = {} if self._schema is None else {"search_path": f'"{self._schema}"'}
         settings = {"application_name": "farandole", **path}
         try:
-            self._pool = await asyncpg.create_pool(self._dsn, min_size=0, max_size=self._size, server_settings=settings)
+            self._pool = await asyncpg.create_pool(
+                self._dsn, min_size=0, max_size=self._size, server_settings=settings, init=_ready
+            )
             async with self._pool.acquire() as connection, connection.transaction():
                 await self._prepare(connection)
         except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
@@ -159,6 +164,7 @@ class PostgresBroker(LogBroker):
             with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
                 connection = await asyncpg.connect(self._dsn)
                 try:
+                    await _ready(connection)
                     connection.add_termination_listener(lambda _, lost=lost: lost.set())
                     await connection.add_listener(self._channel, lambda *said: self.told(said[3]))
                     await lost.wait()
@@ -189,9 +195,14 @@ class PostgresBroker(LogBroker):
 
         pool = self._pool
         try:
-            rows: Sequence[Any] = await pool.fetch(sql, *values)
+            async with pool.acquire(timeout=PATIENCE) as connection:
+                try:
+                    rows: Sequence[Any] = await connection.fetch(sql, *values, timeout=PATIENCE)
+                except TimeoutError:
+                    connection.terminate()  # to cancel the statement in order, it would have to be asked again
+                    raise
         except TimeoutError as error:
-            raise BrokerError(f"{self.name} did not answer in time") from error
+            raise BrokerError(f"{self.name} gave no answer for {PATIENCE:g} s") from error
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, AttributeError) as error:
             raise BrokerError(f"{self.name} did not do as asked: {error}") from error
         return rows
@@ -275,6 +286,10 @@ class PostgresBroker(LogBroker):
         if now >= self._forget_at and self._retention < float("inf"):
             ((gone,),) = await self._do("forget", self._now, SOME, self._retention)
             self._forget_at = now + (0.0 if gone >= SOME else EVERY)
+
+
+async def _ready(connection: Any) -> None:
+    notice_silence(connection._transport)
 
 
 @cache

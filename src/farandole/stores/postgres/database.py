@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from farandole.errors import ConfigurationError, StoreBusy, StoreError
+from farandole.sockets import notice_silence
 from farandole.stores.postgres.guard import OwnedConnection
 from farandole.stores.statements import Statement
 from farandole.world import World
@@ -97,7 +98,7 @@ class Database:
             path["search_path"] = f'"{settings.schema}"'
         try:
             self._pool = await asyncpg.create_pool(
-                settings.dsn, min_size=0, max_size=settings.pool, connection_class=OwnedConnection,
+                settings.dsn, min_size=0, max_size=settings.pool, connection_class=OwnedConnection, init=_ready,
                 server_settings={"application_name": "farandole", **path}, **{"statement_cache_size": 1000, **settings.options},
             )  # fmt: skip
             async with self._pool.acquire() as connection:
@@ -158,11 +159,14 @@ class Database:
         try:
             return await self._pool.acquire(timeout=PATIENCE)
         except TimeoutError as error:
-            raise StoreBusy(
-                f"{self.name}: all {self.settings.pool} connections have been in use for {PATIENCE:g} s. "
-                f"Allow more with ?pool={2 * self.settings.pool}, or look for a reaction that holds one for long",
-                waited=True,
-            ) from error
+            if self._pool.get_size() < self.settings.pool:
+                why = f" is away: no answer to a new connection for {PATIENCE:g} s"
+            else:
+                why = (
+                    f": all {self.settings.pool} connections have been in use for {PATIENCE:g} s. "
+                    f"Allow more with ?pool={2 * self.settings.pool}, or look for a reaction that holds one for long"
+                )
+            raise StoreBusy(f"{self.name}{why}", waited=True) from error
         except TROUBLE as error:
             raise self.failed("connect", error) from error
 
@@ -229,6 +233,10 @@ class Database:
                 "Where a part may fail, use `async with session.begin_nested():` (or connection.transaction()) around it"
             )
         return StoreError(f"{self.name} refused {name!r}: {_words(error)}. Nothing of this transaction was written")
+
+
+async def _ready(connection: OwnedConnection) -> None:
+    notice_silence(connection._transport)
 
 
 def _words(error: BaseException) -> str:
