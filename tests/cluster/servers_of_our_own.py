@@ -27,7 +27,7 @@ class Servers:
     def __init__(self, *names: str) -> None:
         self.names = tuple(dict.fromkeys(names))
         move = _room()
-        self._folder = ROOT / ".servers" / f"of-tests{move}"
+        self._folder = Path(os.environ.get("FARANDOLE_SERVERS") or ROOT / ".servers") / f"of-tests{move}"
         self._environment = {**os.environ, "FARANDOLE_SERVERS": str(self._folder), "FARANDOLE_PORTS": str(move)}
 
     async def __aenter__(self) -> Self:
