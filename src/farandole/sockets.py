@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import Any
 
-__all__ = ["notice_silence"]
+__all__ = ["notice_silence", "watch"]
 
 AFTER, EVERY, TIMES = 15, 5, 3
 """Seconds of silence after which the other side is asked, seconds between questions, and how many go unanswered until it is over."""
@@ -33,3 +33,8 @@ def notice_silence(transport: Any) -> None:
     ):
         if hasattr(socket, name):
             ours.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+async def watch(connection: Any) -> None:
+    """The same for a connection of asyncpg, which shows no transport; as `init` of its pool."""
+    notice_silence(connection._transport)

@@ -21,7 +21,7 @@ from farandole.brokers.shared import Key, LogBroker, LogConsumer, Mark, end
 from farandole.errors import BrokerError, ConfigurationError, NewerDatabase
 from farandole.model.envelope import Message
 from farandole.model.wire import partition_of
-from farandole.sockets import notice_silence
+from farandole.sockets import watch
 from farandole.world import World
 
 __all__ = ["PostgresBroker", "connect"]
@@ -105,7 +105,7 @@ class PostgresBroker(LogBroker):
         settings = {"application_name": "farandole", **path}
         try:
             self._pool = await asyncpg.create_pool(
-                self._dsn, min_size=0, max_size=self._size, server_settings=settings, init=_ready
+                self._dsn, min_size=0, max_size=self._size, server_settings=settings, init=watch
             )
             async with self._pool.acquire() as connection, connection.transaction():
                 await self._prepare(connection)
@@ -164,7 +164,7 @@ class PostgresBroker(LogBroker):
             with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
                 connection = await asyncpg.connect(self._dsn)
                 try:
-                    await _ready(connection)
+                    await watch(connection)
                     connection.add_termination_listener(lambda _, lost=lost: lost.set())
                     await connection.add_listener(self._channel, lambda *said: self.told(said[3]))
                     await lost.wait()
@@ -286,10 +286,6 @@ class PostgresBroker(LogBroker):
         if now >= self._forget_at and self._retention < float("inf"):
             ((gone,),) = await self._do("forget", self._now, SOME, self._retention)
             self._forget_at = now + (0.0 if gone >= SOME else EVERY)
-
-
-async def _ready(connection: Any) -> None:
-    notice_silence(connection._transport)
 
 
 @cache

@@ -1,5 +1,6 @@
 """What blocks in consuming from Kafka: one member of a group, or a listener. All of it runs in the consumer's own thread, one call
-after the other, so nothing here needs a lock; only what may never return has another (`Aside`). The client calls `_assigned`, `_revoked` and `_lost` from within its `poll`.
+after the other, so nothing here needs a lock; only what may never return has another (`Aside`). The client calls `_assigned`,
+`_revoked` and `_lost` from within its `poll`.
 
 A member's heartbeats come from a thread of the client's, but a group that wants to share anew waits until each member polls. So
 polling goes on (`tick`) while nobody fetches; what it happens to read waits in `_ahead`. While messages are in hand it waits for
@@ -305,7 +306,7 @@ class Member:
             self._trouble, self._broken = error, True
 
     def _revoked(self, client: Consumer, partitions: list[TopicPartition]) -> None:
-        places = [self._place_of(key, "clean") for key in self.lanes]
+        places = [self._place_of(key, "clean") for key in self.lanes] if client is self._client else []  # not one left behind
         try:
             if places:  # nobody waits for an answer, but it goes out before the group hears that these are free
                 client.commit(offsets=places, asynchronous=True)
@@ -315,7 +316,7 @@ class Member:
             self._lost(client, partitions)
 
     def _lost(self, client: Consumer, partitions: list[TopicPartition]) -> None:
-        if client is self._client:  # not one that was left behind
+        if client is self._client:
             self._drop()
         client.unassign()
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from farandole.errors import ConfigurationError, StoreBusy, StoreError
-from farandole.sockets import notice_silence
+from farandole.sockets import watch
 from farandole.stores.postgres.guard import OwnedConnection
 from farandole.stores.statements import Statement
 from farandole.world import World
@@ -98,7 +98,7 @@ class Database:
             path["search_path"] = f'"{settings.schema}"'
         try:
             self._pool = await asyncpg.create_pool(
-                settings.dsn, min_size=0, max_size=settings.pool, connection_class=OwnedConnection, init=_ready,
+                settings.dsn, min_size=0, max_size=settings.pool, connection_class=OwnedConnection, init=watch,
                 server_settings={"application_name": "farandole", **path}, **{"statement_cache_size": 1000, **settings.options},
             )  # fmt: skip
             async with self._pool.acquire() as connection:
@@ -233,10 +233,6 @@ class Database:
                 "Where a part may fail, use `async with session.begin_nested():` (or connection.transaction()) around it"
             )
         return StoreError(f"{self.name} refused {name!r}: {_words(error)}. Nothing of this transaction was written")
-
-
-async def _ready(connection: OwnedConnection) -> None:
-    notice_silence(connection._transport)
 
 
 def _words(error: BaseException) -> str:
